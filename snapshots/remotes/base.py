@@ -1,0 +1,88 @@
+"""The contract GitRemote: one branch of one repository. PLUG.
+
+1. `commit` builds a commit whose only parent is `parent` (None: the branch does not exist yet) and whose tree is the
+   parent's tree with `writes` put and `deletes` removed, makes it durable, and moves the branch to it by
+   compare-and-swap from `parent`. `BranchMoved` when the branch stands elsewhere: nothing is lost, nothing is moved.
+2. It is never forced. A crash anywhere inside leaves the branch at the old commit or the new one; `find` tells which.
+3. Blobs are named by git's SHA-1. Modes are git's (0o100644, 0o100755, 0o120000, 0o160000).
+4. `BranchMoved` is decided by what the branch holds, never by the text of a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NewType, Protocol
+
+from collab.errors import Conflict
+from collab.ids import BlobSha, Path
+
+CommitSha = NewType("CommitSha", str)
+TreeSha = NewType("TreeSha", str)
+
+
+class BranchMoved(Conflict):
+    code = "branch_moved"
+
+    def __init__(self, branch: str, expected: CommitSha | None, found: CommitSha | None) -> None:
+        super().__init__(f"branch {branch} stands at {found or 'nothing'}, not at {expected or 'nothing'}")
+        self.branch, self.expected, self.found = branch, expected, found
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    sha: BlobSha
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCommit:
+    """`writes`: path -> what shall stand there. Blobs that the repository may lack are asked for by SHA (`blob`)."""
+
+    parent: CommitSha | None
+    writes: Mapping[Path, TreeEntry]
+    deletes: Sequence[Path]
+    message: str
+    author: Author
+    at: int
+    """Seconds since the epoch: the same intent makes the same commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    commit: CommitSha
+    tree: TreeSha
+
+
+class Blobs(Protocol):
+    async def __call__(self, sha: BlobSha) -> bytes: ...
+
+
+class GitRemote(Protocol):
+    branch: str
+
+    async def head(self) -> CommitSha | None:
+        """None: the branch does not exist (an empty repository)."""
+
+    async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
+        """Every file of a commit, recursively, submodules and symlinks included."""
+
+    async def tree_sha(self, commit: CommitSha) -> TreeSha: ...
+
+    def blobs(self, shas: Sequence[BlobSha]) -> AsyncIterator[tuple[BlobSha, bytes]]: ...
+
+    async def commit(self, new: NewCommit, blob: Blobs) -> Made: ...
+
+    async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
+        """The commit on the branch, newer than `since`, whose message has this line."""
+
+    def clone_command(self) -> str:
+        """What a person types to get a copy."""
+
+    async def aclose(self) -> None: ...
