@@ -1,0 +1,1 @@
+"""What the tests that need another process share: servers, peers, Node and a browser."""
