@@ -1,0 +1,82 @@
+"""Who asks, and what he may do. PURE.
+
+Roles are ordered: whoever may edit may also view. `root` stands above every project; the others are held in one
+project each. What somebody may not even see is "not found", as if it did not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from collab.actors import Actor
+from collab.errors import Forbidden, NotFound
+from collab.ids import Millis
+
+Role = Literal["viewer", "editor", "admin", "root"]
+ProjectRole = Literal["viewer", "editor", "admin"]
+
+RANK: Final[dict[Role, int]] = {"viewer": 1, "editor": 2, "admin": 3, "root": 4}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A role in one project (`project` None: in all, as root), the grant that gives it, and when that ends by itself."""
+
+    grant: str
+    role: Role
+    project: str | None
+    expires_at: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What one request or socket may do. `session` is the grant of the cookie that brought it, if one did."""
+
+    actor: Actor
+    held: tuple[Held, ...]
+    session: str | None = None
+    session_expires_at: Millis | None = None
+
+    @property
+    def role(self) -> Role:
+        """The strongest one, wherever it is held."""
+        return max((each.role for each in self.held), key=RANK.__getitem__)
+
+    @property
+    def project(self) -> str | None:
+        """The only project it is about; None: several, or all."""
+        return self.held[0].project if len(self.held) == 1 else None
+
+    @property
+    def grant(self) -> str:
+        return self.session or self.held[0].grant
+
+    def held_in(self, project: str) -> Held | None:
+        """The strongest grant that reaches `project`."""
+        reaching = [each for each in self.held if each.project in (None, project)]
+        return max(reaching, key=lambda each: RANK[each.role], default=None)
+
+    def role_in(self, project: str) -> Role | None:
+        held = self.held_in(project)
+        return held.role if held else None
+
+    def everywhere(self) -> bool:
+        return any(each.project is None for each in self.held)
+
+
+def allows(role: Role | None, needed: Role) -> bool:
+    return role is not None and RANK[role] >= RANK[needed]
+
+
+def require(access: Access, project: str | None, needed: Role) -> None:
+    """`project` None: something of the whole installation."""
+    if project is None:
+        if not allows(access.role, needed) or (needed == "root" and not access.everywhere()):
+            raise Forbidden(f"this needs the role {needed}; you have {access.role}")
+        return
+    role = access.role_in(project)
+    if role is None:
+        raise NotFound(f"there is no project {project!r}", field="project")
+    if not allows(role, needed):
+        raise Forbidden(f"this needs the role {needed} in {project!r}; you have {role}")

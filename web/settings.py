@@ -1,0 +1,252 @@
+"""What the operator decides: one frozen object, and the only module that reads the environment.
+
+A value comes from, in this order: what the command line said, `QUIRE_*` in the environment, the TOML file named by
+`QUIRE_CONFIG` (keys are the variables' names, small and without `QUIRE_`), the default. A value that cannot be is
+refused with its key, the value and what would be right; an unknown key in the file is refused, one in the
+environment is warned about (it may belong to another program), both with the nearest known name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import pathlib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from collab.errors import Invalid
+
+PREFIX: Final = "QUIRE_"
+CONFIG: Final = "QUIRE_CONFIG"
+
+NOT_YET: Final = frozenset(
+    {
+        "QUIRE_GITHUB_TOKEN",
+        "QUIRE_GITHUB_API",
+        "QUIRE_GITHUB_WEBHOOK_SECRET",
+        "QUIRE_OBJECTS",
+        "QUIRE_S3_ENDPOINT",
+        "QUIRE_POLL",
+    }
+)
+"""Names that are promised to scripts and that nothing reads yet: accepted, without effect."""
+
+FIRST_PARTS: Final = frozenset({"api", "assets", "git", "healthz", "join", "login", "metrics", "p", "readyz", "sync"})
+"""What our own addresses begin with: a path prefix that did could not be told from them."""
+
+MB: Final = 1_000_000
+
+
+class SettingInvalid(Invalid):
+    code = "setting_invalid"
+
+
+def _refuse(key: str, value: object, right: str) -> SettingInvalid:
+    return SettingInvalid(f"{key} is {value!r}: {right}", field=key)
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value or value != value.strip() or not value.isprintable():
+        raise _refuse(key, value, "give a text that is not empty, without spaces around it")
+    return value
+
+
+def _secret(key: str, value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{8,}", value):
+        raise SettingInvalid(
+            f"{key} cannot be used: give at least 8 characters, printable ASCII without spaces", field=key
+        )
+    return value
+
+
+def _folder(key: str, value: object) -> pathlib.Path:
+    if isinstance(value, pathlib.Path):
+        return value
+    return pathlib.Path(_text(key, value)).expanduser()
+
+
+def _whole(low: int, high: int) -> Callable[[str, object], int]:
+    def parse(key: str, value: object) -> int:
+        right = f"give a whole number from {low} to {high}"
+        try:
+            number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+        except ValueError:
+            number = None
+        if number is None or not low <= number <= high:
+            raise _refuse(key, value, right)
+        return number
+
+    return parse
+
+
+_UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|d|)")
+
+
+def seconds(key: str, value: object) -> float:
+    """A duration in seconds: `90`, `1.5`, `"250ms"`, `"90s"`, `"10m"`, `"1h"`, `"7d"`."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = format(value, "f")
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise _refuse(key, value, "give seconds (60, 0.5) or a duration (90s, 10m, 1h, 7d)")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _one_of(*choices: str) -> Callable[[str, object], str]:
+    def parse(key: str, value: object) -> str:
+        if not isinstance(value, str) or value.lower() not in choices:
+            raise _refuse(key, value, f"give one of {', '.join(choices)}")
+        return value.lower()
+
+    return parse
+
+
+def _url(key: str, value: object) -> str:
+    """An absolute http(s) address without query, without a slash at its end."""
+    right = "give an address such as https://quire.example.org or https://example.org/quire"
+    text = _text(key, value).rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise _refuse(key, value, right)
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", parts.path):
+        raise _refuse(key, value, right + "; a path may hold letters, digits, '.', '_', '~' and '-'")
+    first = parts.path.split("/")[1] if parts.path else ""
+    if key == "QUIRE_PUBLIC_URL" and first in FIRST_PARTS:
+        raise _refuse(key, value, f"give another path: /{first} is an address of Quire's own")
+    return text
+
+
+def _setting(default: Any, parse: Callable[[str, object], Any], doc: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"parse": parse, "doc": doc})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    data: pathlib.Path = _setting(
+        pathlib.Path("quire-data"), _folder, "The directory that holds everything: database, objects, git repositories."
+    )
+    url: str | None = _setting(None, _url, "The server that commands talk to, instead of the data directory's own.")
+    root_token: str | None = _setting(
+        None,
+        _secret,
+        "The administrator's token, for provisioning. Not given: one is made and kept in `root-token` in the data directory.",
+        secret=True,
+    )
+    public_url: str | None = _setting(
+        None,
+        _url,
+        "The address that people use, a path prefix included: links and the allowed origin are made of it.",
+    )
+    host: str = _setting("127.0.0.1", _text, "The address to listen at; `0.0.0.0` or `::` for all.")
+    port: int = _setting(8000, _whole(0, 65535), "The port to listen at; 0 takes a free one.")
+    snapshot_quiet: float = _setting(5.0, seconds, "Objects follow when a project was quiet for this long.")
+    snapshot_max_age: float = _setting(
+        30.0, seconds, "Objects follow at the latest this long after the first edit, quiet or not."
+    )
+    commit_quiet: float = _setting(60.0, seconds, "A commit is made when a project was quiet for this long.")
+    commit_max_age: float = _setting(
+        600.0, seconds, "A commit is made at the latest this long after the first edit, quiet or not."
+    )
+    shutdown_timeout: float = _setting(
+        20.0, seconds, "How long a stop may take: requests end, the log is drained, a last snapshot is made."
+    )
+    max_file: int = _setting(100 * MB, _whole(1, 10**12), "The largest file that one request may write, in bytes.")
+    max_upload: int = _setting(2000 * MB, _whole(1, 10**13), "The largest upload for an import, in bytes.")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", _one_of("debug", "info", "warning", "error"), "What is logged; `debug` has a line for every request."
+    )
+    log_format: Literal["auto", "json", "console"] = _setting(
+        "auto", _one_of("auto", "json", "console"), "`auto`: for people on a terminal, JSON lines elsewhere."
+    )
+    warnings: tuple[str, ...] = ()
+    """What the operator should hear: keys of the environment that nothing knows."""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, /, **overrides: Any) -> Settings:
+        """`overrides` are what the command line said; None stands for "not said"."""
+        environ = os.environ if environ is None else environ
+        values = {name: value for name, value in overrides.items() if value is not None}
+        unknown = values.keys() - KEYS.keys()
+        if unknown:
+            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+        given = {KEYS[name]: value for name, value in values.items()}
+        merged = {**_file(environ), **_known(environ), **given}
+        fields = {
+            f.name: f.metadata["parse"](KEYS[f.name], merged[KEYS[f.name]]) for f in FIELDS if KEYS[f.name] in merged
+        }
+        return cls(**fields, warnings=_warnings(environ))
+
+    @property
+    def prefix(self) -> str:
+        """The path under which everything lies, without a slash at its end: `/quire`, or empty."""
+        return urlsplit(self.public_url).path if self.public_url else ""
+
+    @property
+    def origin(self) -> str | None:
+        """Scheme, host and port of the public address, as a browser's Origin header has them."""
+        if self.public_url is None:
+            return None
+        parts = urlsplit(self.public_url)
+        default = {"http": 80, "https": 443}[parts.scheme]
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{parts.scheme}://{host}" + ("" if parts.port in (None, default) else f":{parts.port}")
+
+
+FIELDS: Final = tuple(f for f in dataclasses.fields(Settings) if "parse" in f.metadata)
+KEYS: Final[Mapping[str, str]] = {f.name: PREFIX + f.name.upper() for f in FIELDS}
+"""Attribute -> variable."""
+
+
+def documented() -> list[tuple[str, str, str]]:
+    """Every setting that has an effect: its variable, its default as one would write it, what it does."""
+    return [(KEYS[f.name], "" if f.default is None else format_default(f.default), f.metadata["doc"]) for f in FIELDS]
+
+
+def format_default(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _known(environ: Mapping[str, str]) -> dict[str, object]:
+    return {key: value for key, value in environ.items() if key in KEYS.values() and value != ""}
+
+
+def _nearest(key: str) -> str:
+    near = difflib.get_close_matches(key, [*KEYS.values(), *NOT_YET, CONFIG], n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
+    known = {*KEYS.values(), *NOT_YET, CONFIG}
+    strange = sorted(key for key in environ if key.startswith(PREFIX) and key not in known)
+    return tuple(f"{key} is no setting of Quire{_nearest(key)}" for key in strange)
+
+
+def _file(environ: Mapping[str, str]) -> dict[str, object]:
+    name = environ.get(CONFIG)
+    if not name:
+        return {}
+    try:
+        raw = pathlib.Path(name).expanduser().read_bytes()
+    except OSError as error:
+        raise _refuse(CONFIG, name, f"the file cannot be read ({error.strerror})") from error
+    try:
+        table = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _refuse(CONFIG, name, f"the file is not valid TOML ({error})") from error
+    values: dict[str, object] = {}
+    for small, value in table.items():
+        key = PREFIX + small.upper()
+        if key in NOT_YET:
+            continue
+        if small != small.lower() or key not in KEYS.values():
+            raise SettingInvalid(
+                f"{small!r} in {name} is no setting of Quire{_nearest(key).lower().replace('quire_', '')}", field=small
+            )
+        values[key] = value
+    return values
