@@ -1,0 +1,442 @@
+"""GitRemote as a bare repository on this machine's disk, through dulwich. ADAPTER.
+
+Durable by order: blobs and trees, then the commit, then their directories are fsynced, and only then is the branch moved,
+by compare-and-swap under git's own lock file. All of it happens in worker threads, one operation of a repository at a
+time; the repository is opened anew for each, so that a push from outside and a `git gc` are seen.
+
+A few objects become loose files, many become a pack; when loose ones have piled up they are packed. What
+a process that died left half-written is removed when a repository is first used; a lock file that nobody has touched for
+`STALE_LOCK` seconds is broken (git holds one for milliseconds).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shlex
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from dulwich.config import ConfigFile
+from dulwich.file import FileLocked
+from dulwich.object_store import DiskObjectStore
+from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tree
+from dulwich.refs import DiskRefsContainer, Ref, check_ref_format
+from dulwich.repo import Repo
+from dulwich.walk import Walker
+
+from collab.errors import Conflict, Invalid, NotFound, Unavailable
+from collab.ids import BlobSha, Path, ProjectId
+from collab.store.base import Project
+from snapshots import trees
+from snapshots.remotes.base import Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry, TreeSha
+
+DEFAULT_BRANCH: Final = "main"
+
+LOOSE_AT_MOST: Final = 100
+"""Objects of one write that become loose files; more than that become a pack."""
+
+PACK_LOOSE_ABOVE: Final = 3_000
+"""Loose objects in a repository before they are packed."""
+
+BATCH_BYTES: Final = 8 << 20
+BATCH_BLOBS: Final = 1_000
+"""What is held in memory of the blobs that a commit brings."""
+
+LOCK_PATIENCE: Final = 5.0
+STALE_LOCK: Final = 10.0
+"""Seconds to wait for somebody else's lock on the branch; seconds after which nobody can be holding it any more."""
+
+Step = Callable[[str], None]
+"""Called with the name of each step that is about to be passed; the tests die there."""
+
+T = TypeVar("T")
+
+
+def no_step(name: str) -> None:
+    """Nothing happens between the steps."""
+
+
+class LocalRemote:
+    """See the module. `path` is the bare repository; it is made when it is not there."""
+
+    def __init__(self, path: pathlib.Path, branch: str = DEFAULT_BRANCH, *, step: Step = no_step) -> None:
+        if not check_ref_format(Ref(b"refs/heads/" + branch.encode())):
+            raise Invalid(f"{branch!r} is no name for a branch", field="branch")
+        self.path = path
+        self.branch = branch
+        self._step = step
+        self._lock = anyio.Lock()
+
+    async def head(self) -> CommitSha | None:
+        return await self._run(self._head)
+
+    async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
+        return await self._run(lambda: self._read_tree(commit))
+
+    async def tree_sha(self, commit: CommitSha) -> TreeSha:
+        return await self._run(lambda: self._tree_sha(commit))
+
+    async def blobs(self, shas: Sequence[BlobSha]) -> AsyncIterator[tuple[BlobSha, bytes]]:
+        for sha in shas:
+            yield sha, await self._run(lambda sha=sha: self._blob(sha))  # type: ignore[misc]
+
+    async def commit(self, new: NewCommit, blob: Blobs) -> Made:
+        async with self._lock:
+            await anyio.to_thread.run_sync(self._expect, new.parent)
+            missing = await anyio.to_thread.run_sync(self._missing, new)
+            await self._write_blobs(missing, blob)
+            return await anyio.to_thread.run_sync(self._commit, new)
+
+    async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
+        return await self._run(lambda: self._find(trailer.encode(), since))
+
+    async def pack(self, *, above: int = PACK_LOOSE_ABOVE) -> int:
+        """Packs the loose objects when there are more than `above`; how many it packed."""
+        return await self._run(lambda: self._pack(above))
+
+    def clone_command(self) -> str:
+        return f"git clone {shlex.quote(str(self.path.absolute()))}"
+
+    async def aclose(self) -> None:
+        """Nothing is held open between operations; waits for the one that runs."""
+        async with self._lock:
+            return
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        async with self._lock:
+            return await anyio.to_thread.run_sync(work)
+
+    async def _write_blobs(self, missing: Sequence[BlobSha], blob: Blobs) -> None:
+        batch: list[ShaFile] = []
+        held = 0
+        for sha in missing:
+            content = await blob(sha)
+            made = Blob.from_string(content)
+            if made.id.decode() != sha:
+                raise Invalid(f"the content given for blob {sha} is {made.id.decode()}")
+            batch.append(made)
+            held += len(content)
+            if held >= BATCH_BYTES or len(batch) >= BATCH_BLOBS:
+                await anyio.to_thread.run_sync(self._write, batch)
+                batch, held = [], 0
+        await anyio.to_thread.run_sync(self._write, batch)
+        self._step("blobs written")
+
+    # What follows runs in worker threads, under the lock.
+
+    @contextlib.contextmanager
+    def _objects(self) -> Iterator[DiskObjectStore]:
+        self._ensure()
+        store = DiskObjectStore(str(self.path / "objects"), fsync_object_files=True)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def _refs(self) -> DiskRefsContainer:
+        return DiskRefsContainer(str(self.path))
+
+    @property
+    def _ref(self) -> Ref:
+        return Ref(b"refs/heads/" + self.branch.encode())
+
+    def _ensure(self) -> None:
+        if not (self.path / "HEAD").exists():
+            init(self.path, self.branch)
+
+    def _head(self) -> CommitSha | None:
+        self._ensure()
+        found = self._refs().read_ref(self._ref)
+        return CommitSha(found.decode()) if found else None
+
+    def _expect(self, parent: CommitSha | None) -> None:
+        if (found := self._head()) != parent:
+            raise BranchMoved(self.branch, parent, found)
+
+    def _missing(self, new: NewCommit) -> list[BlobSha]:
+        wanted = {entry.sha for entry in new.writes.values() if entry.mode != trees.SUBMODULE}
+        with self._objects() as store:
+            return [sha for sha in sorted(wanted) if ObjectID(sha.encode()) not in store]
+
+    def _write(self, objects: Sequence[ShaFile]) -> None:
+        if not objects:
+            return
+        with self._objects() as store:
+            write(store, objects)
+
+    def _commit(self, new: NewCommit) -> Made:
+        with self._objects() as store:
+            root = self._tree_sha_in(store, new.parent) if new.parent is not None else None
+            rebuilt = trees.rebuild(root, new.writes, new.deletes, lambda sha: _raw(store, sha))
+            made = _commit_object(new, rebuilt.root)
+            fresh: list[ShaFile] = [
+                Tree.from_string(content)
+                for sha, content in rebuilt.objects.items()
+                if ObjectID(sha.encode()) not in store
+            ]
+            self._step("trees made")
+            write(store, [*fresh, made])
+            self._step("objects written")
+            _sync_directory(self.path / "objects")
+        self._move(new.parent, CommitSha(made.id.decode()))
+        return Made(CommitSha(made.id.decode()), rebuilt.root)
+
+    def _move(self, parent: CommitSha | None, commit: CommitSha) -> None:
+        """Moves the branch from `parent` to `commit`, or not at all."""
+        give_up = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                moved = move_branch(self._refs(), self._ref, parent, commit)
+                break
+            except FileLocked as locked:
+                _break_stale(pathlib.Path(os.fsdecode(locked.lockfilename)))
+                if time.monotonic() > give_up:
+                    raise Unavailable(f"somebody else holds the lock of branch {self.branch}") from locked
+                time.sleep(0.02)
+        if not moved:
+            raise BranchMoved(self.branch, parent, self._head())
+        _sync_directory((self.path / os.fsdecode(self._ref)).parent)
+        self._step("branch moved")
+
+    def _read_tree(self, commit: CommitSha) -> dict[Path, TreeEntry]:
+        with self._objects() as store:
+            return dict(trees.walk(self._tree_sha_in(store, commit), lambda sha: _raw(store, sha)))
+
+    def _tree_sha(self, commit: CommitSha) -> TreeSha:
+        with self._objects() as store:
+            return self._tree_sha_in(store, commit)
+
+    def _tree_sha_in(self, store: DiskObjectStore, commit: CommitSha) -> TreeSha:
+        found = _object(store, commit)
+        if not isinstance(found, Commit):
+            raise NotFound(f"{commit} is no commit of this repository")
+        return TreeSha(found.tree.decode())
+
+    def _blob(self, sha: BlobSha) -> bytes:
+        with self._objects() as store:
+            return _raw(store, sha)
+
+    def _find(self, trailer: bytes, since: CommitSha | None) -> CommitSha | None:
+        head = self._refs().read_ref(self._ref)
+        if not head:
+            return None
+        with self._objects() as store:
+            known = since is not None and ObjectID(since.encode()) in store
+            exclude = [ObjectID(since.encode())] if since is not None and known else []
+            for entry in Walker(store, [ObjectID(head)], exclude=exclude):
+                if trailer in entry.commit.message.splitlines():
+                    return CommitSha(entry.commit.id.decode())
+        return None
+
+    def _pack(self, above: int) -> int:
+        with self._objects() as store:
+            if store.count_loose_objects() <= above:
+                return 0
+            loose = loose_objects(self.path / "objects")
+            pack(store, loose)
+            for sha in loose:
+                store.delete_loose_object(sha)
+            return len(loose)
+
+
+class LocalRemotes:
+    """The bare repositories of all projects, as `{name}.git` in one folder.
+
+    Which project a repository belongs to stands in its own config (`quire.project`), so that it follows its project to
+    another name, and a new project never adopts the repository of an old one: that is set aside as `{name}.{id}.git`.
+    """
+
+    def __init__(self, root: pathlib.Path, *, step: Step = no_step) -> None:
+        self.root = root
+        self._step = step
+        self._open: dict[ProjectId, LocalRemote] = {}
+        self._lock = anyio.Lock()
+
+    async def of(self, project: Project) -> LocalRemote:
+        """The project's repository; made when there is none."""
+        path = self.root / f"{project.name}.git"
+        found = self._open.get(project.id)
+        if found is not None and found.path == path:
+            return found
+        async with self._lock:
+            await anyio.to_thread.run_sync(self._place, project, path)
+            branch = await anyio.to_thread.run_sync(head_branch, path)
+            self._open[project.id] = LocalRemote(path, branch, step=self._step)
+            return self._open[project.id]
+
+    def incoming(self, job: str) -> pathlib.Path:
+        """Where the repository of an import is put together."""
+        return self.root / f".import-{job}.git"
+
+    async def adopt(self, project: Project, job: str) -> LocalRemote:
+        """What `incoming(job)` holds becomes the project's repository, if that has no commits. Done twice it is done once."""
+        async with self._lock:
+            await anyio.to_thread.run_sync(self._adopt, project, self.incoming(job))
+            self._open.pop(project.id, None)
+        return await self.of(project)
+
+    async def remove(self, project: ProjectId) -> None:
+        """The repository of a project that is gone."""
+        async with self._lock:
+            self._open.pop(project, None)
+            await anyio.to_thread.run_sync(self._remove, project)
+
+    async def aclose(self) -> None:
+        for remote in self._open.values():
+            await remote.aclose()
+
+    def _place(self, project: Project, path: pathlib.Path) -> None:
+        if path.exists() and (owner := owner_of(path)) != project.id:
+            path.rename(path.with_name(f"{project.name}.{owner or 'unknown'}.git"))
+        if not path.exists() and (known := self._find(project.id)) is not None:
+            known.rename(path)
+        if not path.exists():
+            init(path, owner=project.id)
+        sweep(path)
+        _sync_directory(self.root)
+
+    def _adopt(self, project: Project, incoming: pathlib.Path) -> None:
+        if not incoming.exists():
+            return
+        path = self.root / f"{project.name}.git"
+        self._place(project, path)
+        if DiskRefsContainer(str(path)).allkeys() - {b"HEAD"}:
+            raise Conflict(f"project {project.name} has commits of its own")
+        shutil.rmtree(path)
+        own(incoming, project.id)
+        incoming.rename(path)
+        _sync_directory(self.root)
+
+    def _find(self, project: ProjectId) -> pathlib.Path | None:
+        found = (each for each in self.root.glob("*.git") if not each.name.startswith("."))
+        return next((each for each in found if owner_of(each) == project), None)
+
+    def _remove(self, project: ProjectId) -> None:
+        if (known := self._find(project)) is not None:
+            going = known.with_name(f".{known.name}.removed")
+            shutil.rmtree(going, ignore_errors=True)
+            known.rename(going)
+            shutil.rmtree(going)
+
+
+def init(path: pathlib.Path, branch: str = DEFAULT_BRANCH, *, owner: ProjectId | None = None) -> None:
+    """A bare repository whose HEAD points at `branch`; it appears whole or not at all."""
+    making = path.with_name(f".{path.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    Repo.init_bare(str(making), default_branch=branch.encode()).close()
+    if owner is not None:
+        own(making, owner)
+    making.rename(path)
+    _sync_directory(path.parent)
+
+
+def own(path: pathlib.Path, project: ProjectId) -> None:
+    config = ConfigFile.from_path(str(path / "config"))
+    config.set((b"quire",), b"project", project.encode())
+    config.write_to_path(str(path / "config"))
+
+
+def owner_of(path: pathlib.Path) -> ProjectId | None:
+    try:
+        return ProjectId(ConfigFile.from_path(str(path / "config")).get((b"quire",), b"project").decode())
+    except (KeyError, FileNotFoundError):
+        return None
+
+
+def sweep(path: pathlib.Path) -> None:
+    """Removes the half-written packs of a process that died."""
+    for each in (path / "objects" / "pack").glob("tmp*.pack"):
+        each.unlink()
+
+
+def loose_objects(objects: pathlib.Path) -> list[ObjectID]:
+    found = (each for folder in objects.glob("[0-9a-f][0-9a-f]") for each in folder.iterdir())
+    return [ObjectID((each.parent.name + each.name).encode()) for each in found if len(each.name) == 38]
+
+
+def head_branch(path: pathlib.Path) -> str:
+    """The branch that HEAD of the repository at `path` points at; the default one when HEAD is detached."""
+    found = DiskRefsContainer(str(path)).read_loose_ref(Ref(b"HEAD")) or b""
+    prefix = b"ref: refs/heads/"
+    return found.removeprefix(prefix).decode() if found.startswith(prefix) else DEFAULT_BRANCH
+
+
+def move_branch(refs: DiskRefsContainer, ref: Ref, parent: CommitSha | None, commit: CommitSha) -> bool:
+    """Whether the ref stood at `parent` and was moved; a move that has already happened is no move."""
+    if parent is None:
+        return refs.add_if_new(ref, ObjectID(commit.encode()))
+    return refs.set_if_equals(ref, ObjectID(parent.encode()), ObjectID(commit.encode()))
+
+
+def write(store: DiskObjectStore, objects: Sequence[ShaFile]) -> None:
+    """Makes `objects` durable, their directories included."""
+    root = pathlib.Path(os.fspath(store.path))
+    if len(objects) > LOOSE_AT_MOST:
+        store.add_objects([(each, None) for each in objects])
+        _sync_directory(root / "pack")
+        return
+    for each in objects:
+        store.add_object(each)
+    for folder in {each.id[:2].decode() for each in objects}:
+        _sync_directory(root / folder)
+
+
+def pack(store: DiskObjectStore, shas: Sequence[ObjectID], *, bytes_at_most: int = 32 << 20) -> None:
+    """Copies objects of this store into packs of bounded size."""
+    batch: list[ShaFile] = []
+    held = 0
+    for sha in shas:
+        batch.append(store[sha])
+        held += batch[-1].raw_length()
+        if held >= bytes_at_most or len(batch) >= 10_000:
+            store.add_objects([(each, None) for each in batch])
+            batch, held = [], 0
+    if batch:
+        store.add_objects([(each, None) for each in batch])
+    _sync_directory(pathlib.Path(os.fspath(store.path)) / "pack")
+
+
+def _commit_object(new: NewCommit, root: TreeSha) -> Commit:
+    made = Commit()
+    made.tree = ObjectID(root.encode())
+    made.parents = [ObjectID(new.parent.encode())] if new.parent is not None else []
+    made.author = made.committer = f"{new.author.name} <{new.author.email}>".encode()
+    made.author_time = made.commit_time = new.at
+    made.author_timezone = made.commit_timezone = 0
+    made.message = new.message.encode("utf-8", "surrogateescape")
+    return made
+
+
+def _object(store: DiskObjectStore, sha: str) -> ShaFile:
+    try:
+        return store[ObjectID(sha.encode())]
+    except KeyError:
+        raise NotFound(f"the repository has no object {sha}") from None
+
+
+def _raw(store: DiskObjectStore, sha: str) -> bytes:
+    try:
+        return store.get_raw(ObjectID(sha.encode()))[1]
+    except KeyError:
+        raise NotFound(f"the repository has no object {sha}") from None
+
+
+def _sync_directory(path: pathlib.Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _break_stale(lock: pathlib.Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - lock.stat().st_mtime > STALE_LOCK:
+            lock.unlink()

@@ -1,0 +1,213 @@
+"""What every GitRemote promises, with real git as the judge."""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+from collections.abc import Callable, Mapping
+
+import anyio
+import pytest
+
+from collab.errors import Invalid
+from collab.ids import BlobSha, Path
+from snapshots import trees
+from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Made, NewCommit, TreeEntry
+from snapshots.remotes.local import LocalRemote
+from tests.snapshots.git import blob_sha, git
+
+pytestmark = pytest.mark.anyio
+
+AUTHOR = Author("Quire", "quire@localhost")
+FILE, SCRIPT, LINK = 0o100644, 0o100755, 0o120000
+
+
+@pytest.fixture(params=["local"])
+def remote(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> GitRemote:
+    makers: Mapping[str, Callable[[], GitRemote]] = {"local": lambda: LocalRemote(tmp_path / "notes.git", "main")}
+    return makers[request.param]()
+
+
+@pytest.fixture
+def repository(remote: GitRemote, tmp_path: pathlib.Path) -> pathlib.Path:
+    """Where real git finds what the remote holds."""
+    return tmp_path / "notes.git"
+
+
+async def commit(
+    remote: GitRemote,
+    parent: CommitSha | None,
+    writes: Mapping[str, tuple[bytes, int] | bytes],
+    deletes: tuple[str, ...] = (),
+    *,
+    message: str = "Edit\n",
+    at: int = 1_700_000_000,
+) -> Made:
+    files = {Path(path): each if isinstance(each, tuple) else (each, FILE) for path, each in writes.items()}
+    held = {blob_sha(content): content for content, _ in files.values()}
+
+    async def blob(sha: BlobSha) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        return held[sha]
+
+    return await remote.commit(
+        NewCommit(
+            parent=parent,
+            writes={path: TreeEntry(blob_sha(content), mode) for path, (content, mode) in files.items()},
+            deletes=[Path(path) for path in deletes],
+            message=message,
+            author=AUTHOR,
+            at=at,
+        ),
+        blob,
+    )
+
+
+async def test_an_empty_repository_has_no_head(remote: GitRemote) -> None:
+    assert await remote.head() is None
+    assert await remote.find("Quire-Snapshot: x", since=None) is None
+
+
+async def test_a_clone_checks_out_what_was_committed(
+    remote: GitRemote, repository: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    made = await commit(
+        remote,
+        None,
+        {"docs/a.md": b"one\r\n", "run.sh": (b"#!/bin/sh\n", SCRIPT), "link": (b"docs/a.md", LINK), "empty": b""},
+        message="Add docs/a.md and 3 more\n\nQuire-Snapshot: p/1/x\n",
+    )
+    assert await remote.head() == made.commit
+    program, *clone = shlex.split(remote.clone_command())
+    assert program == "git"
+    git(tmp_path, *clone, "copy")
+    copy = tmp_path / "copy"
+    assert (copy / "docs/a.md").read_bytes() == b"one\r\n"
+    assert (copy / "run.sh").stat().st_mode & 0o111
+    assert (copy / "link").readlink() == pathlib.Path("docs/a.md")
+    assert git(copy, "rev-parse", "HEAD^{tree}") == made.tree == await remote.tree_sha(made.commit)
+    assert (
+        git(copy, "log", "-1", "--format=%an <%ae> %at %s")
+        == "Quire <quire@localhost> 1700000000 Add docs/a.md and 3 more"
+    )
+    assert git(repository, "fsck", "--strict", "--full") == ""
+
+
+async def test_only_what_changed_is_changed(remote: GitRemote, repository: pathlib.Path) -> None:
+    first = await commit(remote, None, {"a/b/c.txt": b"c", "a/d.txt": b"d", "e.txt": b"e"})
+    second = await commit(remote, first.commit, {"a/b/f.txt": b"f"}, ("e.txt", "not/there"))
+    assert git(repository, "ls-tree", "-r", "--name-only", second.commit).split() == [
+        "a/b/c.txt",
+        "a/b/f.txt",
+        "a/d.txt",
+    ]
+    assert git(repository, "log", "--format=%H", "main").split() == [second.commit, first.commit]
+    assert await remote.tree(second.commit) == {
+        Path("a/b/c.txt"): TreeEntry(blob_sha(b"c"), FILE),
+        Path("a/b/f.txt"): TreeEntry(blob_sha(b"f"), FILE),
+        Path("a/d.txt"): TreeEntry(blob_sha(b"d"), FILE),
+    }
+
+
+async def test_paths_that_are_not_utf_8_are_bytes(remote: GitRemote, repository: pathlib.Path) -> None:
+    name = b"caf\xe9/\xff.txt".decode("utf-8", "surrogateescape")
+    made = await commit(remote, None, {name: b"x"})
+    listed = git(repository, "ls-tree", "-rz", "--name-only", made.commit)
+    assert listed == name + "\0"
+    assert await remote.tree(made.commit) == {Path(name): TreeEntry(blob_sha(b"x"), FILE)}
+
+
+async def test_submodules_are_kept_without_their_content(remote: GitRemote, repository: pathlib.Path) -> None:
+    first = await commit(remote, None, {"a": b"a"})
+    entry = TreeEntry(BlobSha("1" * 40), trees.SUBMODULE)
+
+    async def blob(sha: BlobSha) -> bytes:
+        raise AssertionError(f"nobody should ask for {sha}")
+
+    new = NewCommit(
+        parent=first.commit,
+        writes={Path("lib/sub"): entry},
+        deletes=[],
+        message="Add\n",
+        author=AUTHOR,
+        at=1_700_000_000,
+    )
+    made = await remote.commit(new, blob)
+    assert git(repository, "ls-tree", made.commit, "lib/") == f"160000 commit {'1' * 40}\tlib/sub"
+    assert (await remote.tree(made.commit))[Path("lib/sub")] == entry
+
+
+async def test_a_branch_that_has_moved_is_not_moved(remote: GitRemote) -> None:
+    first = await commit(remote, None, {"a": b"1"})
+    theirs = await commit(remote, first.commit, {"a": b"2"})
+    for wrong in (first.commit, None):
+        with pytest.raises(BranchMoved) as caught:
+            await commit(remote, wrong, {"a": b"3"})
+        assert (caught.value.expected, caught.value.found) == (wrong, theirs.commit)
+    assert await remote.head() == theirs.commit
+
+
+async def test_of_many_commits_on_one_parent_exactly_one_wins(remote: GitRemote) -> None:
+    first = await commit(remote, None, {"a": b"0"})
+    won: list[Made] = []
+
+    async def attempt(number: int) -> None:
+        try:
+            won.append(await commit(remote, first.commit, {"a": b"%d" % number}))
+        except BranchMoved:
+            return
+
+    async with anyio.create_task_group() as group:
+        for number in range(1, 9):
+            group.start_soon(attempt, number)
+    assert [made.commit for made in won] == [await remote.head()]
+
+
+async def test_the_same_intent_makes_the_same_commit(remote: GitRemote, tmp_path: pathlib.Path) -> None:
+    again = LocalRemote(tmp_path / "again.git", "main")
+    assert await commit(remote, None, {"a": b"1"}) == await commit(again, None, {"a": b"1"})
+
+
+async def test_a_commit_is_found_by_its_trailer(remote: GitRemote) -> None:
+    first = await commit(remote, None, {"a": b"1"}, message="One\n\nQuire-Snapshot: p/1/x\n")
+    second = await commit(remote, first.commit, {"a": b"2"}, message="Two\n\nQuire-Snapshot: p/2/y\n", at=1_700_000_001)
+    third = await commit(remote, second.commit, {"a": b"3"}, message="Somebody's\n", at=1_600_000_000)
+    assert await remote.find("Quire-Snapshot: p/2/y", since=first.commit) == second.commit
+    assert await remote.find("Quire-Snapshot: p/1/x", since=None) == first.commit
+    assert await remote.find("Quire-Snapshot: p/1/x", since=first.commit) is None
+    assert await remote.find("Quire-Snapshot: p/2/", since=None) is None
+    assert await remote.find("Quire-Snapshot: p/2/y", since=CommitSha("0" * 39 + "1")) == second.commit
+    assert await remote.find("Quire-Snapshot: p/2/y", since=third.commit) is None
+
+
+async def test_blobs_come_back_as_they_were(remote: GitRemote) -> None:
+    contents = [b"", b"\xff\0\r\n", b"x" * 100_000]
+    await commit(remote, None, {f"f{n}": content for n, content in enumerate(contents)})
+    shas = [blob_sha(content) for content in contents]
+    assert [each async for each in remote.blobs(shas)] == list(zip(shas, contents, strict=True))
+
+
+async def test_content_that_is_not_what_it_was_said_to_be_makes_no_commit(remote: GitRemote) -> None:
+    async def blob(sha: BlobSha) -> bytes:
+        return b"something else"
+
+    new = NewCommit(
+        parent=None,
+        writes={Path("a"): TreeEntry(blob_sha(b"a"), FILE)},
+        deletes=[],
+        message="Add\n",
+        author=AUTHOR,
+        at=1_700_000_000,
+    )
+    with pytest.raises(Invalid):
+        await remote.commit(new, blob)
+    assert await remote.head() is None
+
+
+async def test_thousands_of_files_in_one_commit(remote: GitRemote, repository: pathlib.Path) -> None:
+    files = {f"d{n % 37}/f{n}.txt": b"%d\n" % n for n in range(3_000)}
+    first = await commit(remote, None, files)
+    await commit(remote, first.commit, {"d1/f1.txt": b"new\n"})
+    assert git(repository, "fsck", "--strict", "--full") == ""
+    assert git(repository, "diff-tree", "-r", "--name-only", "HEAD~1", "HEAD") == "d1/f1.txt"
+    assert len(await remote.tree(first.commit)) == 3_000
