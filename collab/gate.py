@@ -7,11 +7,16 @@ pass, linear in its bytes. It raises ProtocolError unless all of this holds:
 2. An item without origins names the root `content` as its parent; no item has a parent id or a map key.
 3. Lengths are at least 1, clocks and their ends below 2^31, client ids at most 2^53 - 1, text is UTF-8.
 4. A client has one block of structs, with at least one, and at most one list of deletions. Nothing follows them.
-5. No item hangs on itself or on a later one, through whatever other clients: there is an order in which all of it can
+5. Nothing of it cuts its own texts inside a character (between the halves of a surrogate pair).
+6. No item hangs on itself or on a later one, through whatever other clients: there is an order in which all of it can
    be integrated, once what it `needs` is there.
 
 `judge` holds a walk against a document as it stands. What it lets through, the document integrates whole and leaves
 nothing pending.
+
+Why rule 5: Yjs makes two U+FFFD of a character that is cut; the decoder here forgets one of its two clocks instead, so that
+whoever loads the document afterwards lacks them for ever. A document that holds such characters tells `judge` where
+(`halves`, the union of those of its walks; deleted text has none, and too many do no harm).
 
 Only the last range of a client can be news: a range that comes after a gap needs everything before it. So `needs` is one
 clock per client.
@@ -20,7 +25,9 @@ clock per client.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import re
+from array import array
+from collections.abc import Callable, Mapping, MutableSequence, Sequence, Set
 from typing import Final, NoReturn
 
 import msgspec
@@ -39,6 +46,9 @@ CLOCK_LIMIT: Final = 2**31
 RESERVED_FLOOR: Final = 2**53 - 2**32
 """From here to MAX_CLIENT ids are the server's: Yjs draws 32 bits, pycrdt hits these once in two million."""
 
+GAP_LIMIT: Final = 10_000
+"""Skips in one update. Peers write one where they miss an update; it takes two bytes, and a range in memory."""
+
 _VARINT_BYTES: Final = 10
 
 # yjs/src/structs/Item.js: the low five bits of an item's info are its content; 0x80 says that its origin follows, 0x40
@@ -54,9 +64,14 @@ _CONTENT: Final = 0x1F
 _ROOT_PARENT: Final = bytes((1, len(ROOT))) + ROOT.encode()
 
 _ITEMS: Final = {
-    content | origins << 6: (None,) * ids for content in (_DELETED, _STRING) for origins, ids in enumerate((0, 1, 1, 2))
+    content | flags: cuts
+    for content in (_DELETED, _STRING)
+    for flags, cuts in ((0, ()), (0x40, (0,)), (0x80, (1,)), (0xC0, (1, 0)))
 }
-"""The infos of items that a text has, each with as many places as ids follow: none, right origin, origin, both."""
+"""The infos of items that a text has, each with what follows: an origin is cut behind its clock, a right origin before."""
+
+_ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
+"""Characters of two UTF-16 code units."""
 
 _CONTENT_NAMES: Final = {
     2: "JSON",
@@ -69,6 +84,8 @@ _CONTENT_NAMES: Final = {
     11: "move",
 }
 
+_NOWHERE: Final[Mapping[ClientId, Set[int]]] = {}
+
 Ranges = tuple[tuple[int, int], ...]
 """Clocks from (inclusive) to (exclusive), ascending, with gaps between."""
 
@@ -79,13 +96,16 @@ _Edge = tuple[int, ClientId, int]
 class Walk(msgspec.Struct, frozen=True):
     """What an update holds: `news` all structs, GC blocks included, Skips not; `gc` the GC blocks among them; `needs`
     how much of each client must be known already (an exclusive end); `deletes` whether it deletes anything; `structs`
-    how many there are."""
+    how many there are; `cuts` the clocks before which it cuts texts apart; `halves` the clocks before which its own texts
+    must not be cut."""
 
     news: dict[ClientId, Ranges]
     gc: dict[ClientId, Ranges]
     needs: dict[ClientId, int]
     deletes: bool
     structs: int
+    cuts: dict[ClientId, MutableSequence[int]]
+    halves: dict[ClientId, frozenset[int]]
 
 
 def walk(update: bytes) -> Walk:
@@ -105,7 +125,9 @@ def _walk(data: bytes) -> Walk:
     gc: dict[ClientId, Ranges] = {}
     highest: dict[ClientId, int] = {}
     edges: dict[ClientId, list[_Edge]] = {}
-    structs = 0
+    cuts: dict[ClientId, MutableSequence[int]] = {}
+    halves: dict[ClientId, frozenset[int]] = {}
+    structs = gaps = 0
     hollow = False
 
     clients = data[0]
@@ -137,14 +159,16 @@ def _walk(data: bytes) -> Walk:
         ranges: list[tuple[int, int]] = []
         collected: list[tuple[int, int]] = []
         hanging: list[_Edge] = []
+        apart: list[int] = []
+        pairs: list[int] = []
 
         for _ in range(count):
             at = pos
             info = data[pos]
             pos += 1
-            ids = items.get(info)
-            if ids:
-                for _ in ids:
+            sides = items.get(info)
+            if sides:
+                for side in sides:
                     if data.startswith(mine, pos):
                         pos += len(mine)
                         other = client
@@ -166,12 +190,18 @@ def _walk(data: bytes) -> Walk:
                     if other == client:
                         if origin >= clock:
                             raise _malformed("an item that hangs on itself or on a later one", at)
+                        if origin + side != clock:
+                            apart.append(origin + side)
                     else:
+                        if other in cuts:
+                            cuts[other].append(origin + side)
+                        else:
+                            cuts[other] = [origin + side]
                         if highest.get(other, -1) < origin:
                             highest[other] = origin
                         if clients > 1:
                             hanging.append((clock, other, origin))
-            elif ids is not None:
+            elif sides is not None:
                 # Item.write: the parent is written only when there is no origin to take it from
                 if not data.startswith(_ROOT_PARENT, pos):
                     raise _malformed(f"an item whose parent is not the root {ROOT!r}", pos)
@@ -189,15 +219,21 @@ def _walk(data: bytes) -> Walk:
                     raise _malformed(f"a text of {length} bytes where {size - pos} are left", at)
                 pos += length
                 if not raw.isascii():
-                    length = _units(raw, pos - length)
+                    length = _units(raw, clock, pos - length, pairs)
             if not length:
                 raise _malformed("a struct of length 0", at)
             if info == _SKIP:
                 if clock > begin:
                     ranges.append((begin, clock))
                 begin = clock + length
+                gaps += 1
+                if gaps > GAP_LIMIT:
+                    raise _malformed(f"more than {GAP_LIMIT} gaps", at)
             elif info == _GC:
-                collected.append((clock, clock + length))
+                if collected and collected[-1][1] == clock:
+                    collected[-1] = (collected[-1][0], clock + length)
+                else:
+                    collected.append((clock, clock + length))
             clock += length
             if clock >= CLOCK_LIMIT:
                 raise _malformed("a clock of 2^31 or more", at)
@@ -211,20 +247,27 @@ def _walk(data: bytes) -> Walk:
             gc[client] = tuple(collected)
         if hanging:
             edges[client] = hanging
+        if apart:
+            cuts.setdefault(client, []).extend(apart)
+        if pairs:
+            halves[client] = frozenset(pairs)
 
     deletes = data[pos] != 0
     if deletes or pos + 1 != size:
-        _deletions(data, pos, highest)
+        _deletions(data, pos, highest, cuts)
     if hollow:
         news = {client: found for client, found in news.items() if found}
     needs = _needs(news, highest)
     if edges:
         _order(news, edges)
-    return Walk(news, gc, needs, deletes, structs)
+    if halves and (split := _split(cuts, halves)):
+        raise ProtocolError(f"the update cuts a character of client {split[0]} apart, at clock {split[1]}")
+    return Walk(news, gc, needs, deletes, structs, cuts, halves)
 
 
-def _deletions(data: bytes, pos: int, highest: dict[ClientId, int]) -> None:
-    """Walks the delete set that begins at `pos` and ends the update; raises `highest` to what it deletes."""
+def _deletions(data: bytes, pos: int, highest: dict[ClientId, int], cuts: dict[ClientId, MutableSequence[int]]) -> None:
+    """Walks the delete set that begins at `pos` and ends the update; raises `highest` to what it deletes, and adds where
+    it cuts."""
     clients, pos = _varint(data, pos, MAX_CLIENT)
     seen: set[ClientId] = set()
     for _ in range(clients):
@@ -236,6 +279,7 @@ def _deletions(data: bytes, pos: int, highest: dict[ClientId, int]) -> None:
         seen.add(client)
         count, pos = _varint(data, pos, MAX_CLIENT)
         last = highest.get(client, -1)
+        places = array("q")  # of eight bytes each: a deletion has two of them, and may take two bytes on the wire
         for _ in range(count):
             start = pos
             clock, pos = _varint(data, pos)
@@ -245,9 +289,15 @@ def _deletions(data: bytes, pos: int, highest: dict[ClientId, int]) -> None:
             end = clock + length
             if end >= CLOCK_LIMIT:
                 raise _malformed("a deletion up to clock 2^31 or more", start)
+            places.append(clock)
+            places.append(end)
             last = max(last, end - 1)
         if count:
             highest[client] = last
+            if client in cuts:
+                cuts[client].extend(places)
+            else:
+                cuts[client] = places
     if pos != len(data):
         raise _malformed(f"{len(data) - pos} bytes follow the update", pos)
 
@@ -325,12 +375,27 @@ def _long(data: bytes, pos: int, most: int = CLOCK_LIMIT - 1) -> tuple[int, int]
     raise IndexError
 
 
-def _units(raw: bytes, pos: int) -> int:
-    """How many clocks a text takes: UTF-16 code units, as JavaScript counts."""
+def _units(raw: bytes, clock: int, pos: int, pairs: list[int]) -> int:
+    """How many clocks a text takes: UTF-16 code units, as JavaScript counts. Adds to `pairs` those inside a character."""
     try:
-        return len(raw.decode().encode("utf-16-le")) // 2
+        text = raw.decode()
     except UnicodeDecodeError as error:
         raise _malformed("a text that is not UTF-8", pos + error.start) from error
+    units = len(text.encode("utf-16-le")) // 2
+    if units != len(text):
+        pairs += (clock + found.start() + before for before, found in enumerate(_ASTRAL.finditer(text), 1))
+    return units
+
+
+def _split(cuts: Mapping[ClientId, Sequence[int]], halves: Mapping[ClientId, Set[int]]) -> tuple[ClientId, int] | None:
+    """The first cut that goes through a character."""
+    for client, places in cuts.items():
+        inside = halves.get(client)
+        if inside:
+            for place in places:
+                if place in inside:
+                    return client, place
+    return None
 
 
 def _describe(info: int) -> str:
@@ -365,14 +430,15 @@ def judge(
     actor: ActorId,
     *,
     reserved: Callable[[ClientId], bool],
+    halves: Mapping[ClientId, Set[int]] = _NOWHERE,
 ) -> tuple[ClientId, ...]:
     """The clients of whom `walk` brings news to a document that stands at `clocks`; none, when it repeats what is known
     (it may still delete something).
 
     Raises AnotherDocument for news that is not the actor's to bring, whatever else it lacks: under a client id bound to
     somebody else, under a reserved id that `reserved` (the server's own decision, which is final) does not admit, or as
-    a GC block. Raises Lacking while the document lacks something that the update needs. What is known already may be
-    repeated, and deleted, by anybody.
+    a GC block. Raises Lacking while the document lacks something that the update needs, and ProtocolError where it cuts a
+    character of the document apart. What is known already may be repeated, and deleted, by anybody.
     """
     brings = []
     for client, ranges in walk.news.items():
@@ -389,6 +455,11 @@ def judge(
     for client, need in walk.needs.items():
         if clocks.get(client, 0) < need:
             _lacking(client, need, clocks.get(client, 0))
+    for client in walk.halves:
+        if clocks.get(client, 0) in walk.halves[client]:
+            raise ProtocolError(f"client {client} has written two different things at clock {clocks[client]}")
+    if halves and (split := _split(walk.cuts, halves)):
+        raise ProtocolError(f"the update cuts a character of client {split[0]} apart, at clock {split[1]}")
     return tuple(brings)
 
 
