@@ -2,8 +2,8 @@
 
 `align` is near linear whatever it is given. It trims what the ends have in common, drops tokens that the other side does
 not have, tries Myers' greedy algorithm while the two are close, splits at tokens that are unique on both sides (patience)
-when they are not, and at last takes Myers' furthest path piece by piece. All of it draws on one budget of steps; when that
-is spent, the regions that are left count as changed. So a result is always right, and on hostile input merely coarse.
+when they are not, and at last takes Myers' furthest path piece by piece. All of it draws on one budget of steps; when
+that is spent, the regions that are left count as changed. So a result is always right, and on hostile input merely coarse.
 
 Where an alignment has a choice, changes slide down as far as they can, or to where the other side changed too: as people
 expect it from git.
@@ -13,12 +13,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Hashable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
-EFFORT: Final = 60
-"""Steps that are spent for every token, at most."""
-EFFORT_BASE: Final = 20_000
-"""Steps that are spent on the smallest input, at most."""
 NEAR: Final = 64
 """Differences that are looked for before a region is split at its unique tokens."""
 
@@ -35,21 +31,24 @@ class Change(NamedTuple):
 
 
 class Budget:
-    """Counts steps down; `spent` for whoever wants to know what an alignment cost."""
+    """The steps that an alignment may still take; a step is a comparison, and costs well under a microsecond."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
-        self.spent = 0
+
+    @classmethod
+    def of(cls, before: str, after: str, *, base: int = 20_000) -> Self:
+        """What two texts are worth: enough for all but the most different ones."""
+        return cls(base + len(before) + len(after))
 
     def take(self, steps: int) -> bool:
+        """Pays; whether there was enough."""
         self.left -= steps
-        self.spent += steps
         return self.left >= 0
 
 
-def align(before: Sequence[Hashable], after: Sequence[Hashable], *, budget: Budget | None = None) -> list[Change]:
+def align(before: Sequence[Hashable], after: Sequence[Hashable], budget: Budget) -> list[Change]:
     """The changes that make `after` of `before`, in order; between two of them lies at least one token that stayed."""
-    budget = budget or Budget(EFFORT_BASE + EFFORT * (len(before) + len(after)))
     a, b = _numbered(before, after)
     same_a, same_b = bytearray(len(a)), bytearray(len(b))
     for i, j in _matches(a, b, budget):
@@ -166,7 +165,7 @@ def _greedy(
 ) -> tuple[list[tuple[int, int]], int, int]:
     """Myers' greedy algorithm, up to `most` differences: the pairs of the furthest path, and where it ends.
 
-    Where that is not the end of the region, the path is the one that came furthest, and has left the begin.
+    The path may end before the region does: then it is the one that came furthest.
     """
     n, m = a1 - a0, b1 - b0
     reach = {1: 0}

@@ -10,6 +10,7 @@ What breaks it: bytes that did not pass the gate; use or release in another thre
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
@@ -17,11 +18,15 @@ import pycrdt
 
 from collab.errors import Invalid, ProtocolError, Quarantined
 from collab.ids import ClientId
-from collab.text import diff
+from collab.text import coalesce, diff
 
 ROOT: Final = "content"
 EMPTY: Final = b"\0\0"
 """The update that brings nothing."""
+FEW: Final = 64
+"""Edits that are made one by one, whatever that costs."""
+WALK: Final = 20_000_000
+"""Blocks that one `edit` may pass by, about 4 ns each: Yrs looks every position up from the start of the text."""
 
 
 class Document:
@@ -88,6 +93,8 @@ class Document:
         edits = diff(before, target)
         if not edits:
             return None
+        if len(edits) > FEW:
+            edits = coalesce(before, edits, self._affordable())
         content = self._content
         at = byte = 0
         with self._doc.transaction(origin):
@@ -125,6 +132,11 @@ class Document:
     def close(self) -> None:
         """Lets go of the observer, so that the document can be freed. It can still be read, and no longer be changed."""
         self._doc.unobserve(self._subscription)
+
+    def _affordable(self) -> int:
+        """How many edits may be made one by one. A block takes five bytes of an encoding, at least; an edit makes two."""
+        blocks = max(0, len(self.encode()) - len(self.text.encode())) // 5
+        return max(FEW, min(WALK // (blocks + 1), math.isqrt(WALK // 2)))
 
     def _observed(self, event: pycrdt.TransactionEvent) -> None:
         self._novel = event.update

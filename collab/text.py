@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from collab.align import Change, align
+from collab.align import Budget, Change, align
 from collab.ids import BlobSha
 from collab.store.base import DocumentKind, LineEnding
 
@@ -115,6 +115,22 @@ def diff(before: str, after: str) -> list[Edit]:
     return _edits(before, after, _refine(before, after, gap, 0))
 
 
+def coalesce(before: str, edits: list[Edit], most: int) -> list[Edit]:
+    """At most `most` edits to the same effect: those that lie closest are joined, with what lay between them."""
+    excess = len(edits) - max(1, most)
+    if excess <= 0:
+        return edits
+    gaps = sorted(range(1, len(edits)), key=lambda at: edits[at].start - _behind(edits[at - 1]))
+    closed = set(gaps[:excess])
+    joined: list[list[Edit]] = []
+    for at, edit in enumerate(edits):
+        if at in closed:
+            joined[-1].append(edit)
+        else:
+            joined.append([edit])
+    return [_join(before, group) for group in joined]
+
+
 def apply_edits(before: str, edits: list[Edit]) -> str:
     """The text that `diff` was asked for."""
     parts: list[str] = []
@@ -206,7 +222,8 @@ def _refine(before: str, after: str, gap: Change, level: int) -> Iterator[Change
         return
     split = _LEVELS[level]
     tokens_a, tokens_b = split(a), split(b)
-    found = _in_characters(align(tokens_a, tokens_b), tokens_a, tokens_b, gap)
+    budget = Budget.of(a, b, base=500) if level else Budget.of(a, b)
+    found = _in_characters(align(tokens_a, tokens_b, budget), tokens_a, tokens_b, gap)
     for change in found if level == 0 else _worthwhile(found):
         yield from _refine(before, after, change, level + 1)
 
@@ -240,6 +257,16 @@ def _worthwhile(changes: list[Change]) -> list[Change]:
 
 def _weight(change: Change) -> int:
     return max(change.a1 - change.a0, change.b1 - change.b0)
+
+
+def _behind(edit: Edit) -> int:
+    return edit.start + edit.delete
+
+
+def _join(before: str, group: list[Edit]) -> Edit:
+    start, end = group[0].start, _behind(group[-1])
+    shifted = [edit._replace(start=edit.start - start) for edit in group]
+    return Edit(start, end - start, apply_edits(before[start:end], shifted))
 
 
 def _edits(before: str, after: str, changes: Iterator[Change]) -> list[Edit]:
