@@ -1,0 +1,165 @@
+"""The bytes of a project's files: now, and as they were.
+
+What it promises
+1. A file that is read is what the log holds at the position that comes with it: an open room is asked in a turn, a
+   closed document is loaded from the log.
+2. A SHA that was handed out names a position from then on, so that an edit against it finds its base. What is
+   remembered in memory is bounded; the catalog and the last commit are asked after it.
+3. Failure is never reported as absence.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import anyio
+
+from collab import bases, history, text
+from collab.errors import Invalid, NotFound
+from collab.ids import BlobSha, DocumentId, Millis, Path, Position, ProjectId
+from collab.objects.base import ObjectStore
+from collab.rooms import Rooms
+from collab.store.base import Row, Store
+
+HANDED_OUT: Final = 50_000
+"""SHAs whose positions are remembered."""
+
+AT_ONCE: Final = 8
+"""Documents read side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """`row`'s sha, size and head are those of `content`."""
+
+    row: Row
+    content: bytes
+
+
+def object_key(sha: BlobSha) -> str:
+    return f"objects/{sha}"
+
+
+class Contents:
+    def __init__(self, store: Store, objects: ObjectStore, rooms: Rooms) -> None:
+        self._store = store
+        self._objects = objects
+        self._rooms = rooms
+        self._positions: OrderedDict[tuple[DocumentId, BlobSha], Position] = OrderedDict()
+
+    async def resolve(self, project: ProjectId, path: Path) -> Row:
+        """The document at this path, or the one that was moved away from it, if nothing took its place."""
+        row = await self._store.at_path(project, path) or await self._store.led_from(project, path)
+        if row is None:
+            raise NotFound(f"there is no file {path!r}", field="path")
+        return row
+
+    async def read(self, row: Row) -> File:
+        if row.kind != "text":
+            return self._handed_out(File(row, await self.object(row.kind, row.object)))
+        room = self._rooms.peek(row.id)
+        if room is not None and room.gone is None:
+            async with self._rooms.turn(row.id) as turn:
+                return self._handed_out(file(turn.row, turn.document.text, turn.position))
+        loaded = await self._store.load(row.id)
+        if loaded is None:
+            raise NotFound(f"the file {row.path!r} was removed meanwhile", field="path")
+        document = history.rebuild(loaded)
+        try:
+            return self._handed_out(file(row, document.text, loaded.head))
+        finally:
+            document.close()
+
+    async def exact(self, row: Row) -> Row:
+        """The row, with the SHA and size of what the log holds now."""
+        if row.sha_position == row.head or row.kind != "text":
+            self.remember(row.id, row.sha, row.head)
+            return row
+        return (await self.read(row)).row
+
+    async def read_rows(self, rows: Sequence[Row | None]) -> list[File | None]:
+        found: list[File | None] = [None] * len(rows)
+        limiter = anyio.CapacityLimiter(AT_ONCE)
+
+        async def one(index: int, row: Row) -> None:
+            async with limiter:
+                found[index] = await self.read(row)
+
+        async with anyio.create_task_group() as tasks:
+            for index, row in enumerate(rows):
+                if row is not None:
+                    tasks.start_soon(one, index, row)
+        return found
+
+    async def read_at(self, row: Row, at: str) -> File:
+        """As it was: `at` is a position (up to 16 digits) or a time (RFC 3339)."""
+        position = await self.position(row.id, at)
+        if position > row.head:
+            raise Invalid(f"position {position} has not been reached; the newest is {row.head}", field="at")
+        if position == 0:
+            raise NotFound("the file did not exist then", field="at")
+        return self._handed_out(await self.at(row, position))
+
+    async def at(self, row: Row, position: Position) -> File:
+        meta = await history.meta_at(self._store, row.id, position)
+        then = replace(
+            row, path=meta.path, kind=meta.kind, mode=meta.mode, eol=meta.eol, bom=meta.bom, object=meta.object
+        )
+        if meta.kind == "text":
+            return file(then, await history.text_at(self._store, row.id, position), position)
+        content = await self.object(meta.kind, meta.object)
+        sha = meta.object or text.blob_sha(content)
+        return File(replace(then, sha=sha, size=len(content), head=position, sha_position=position), content)
+
+    async def position(self, document: DocumentId, at: str) -> Position:
+        if at.isdigit() and len(at) <= 16:
+            return Position(int(at))
+        return await self._store.position_at(document, moment(at))
+
+    async def object(self, kind: str, sha: BlobSha | None) -> bytes:
+        """The bytes of what is not text. A submodule has none: its SHA is a commit."""
+        if kind == "submodule" or sha is None:
+            return b""
+        return (await self._objects.get(object_key(sha))).content
+
+    async def base_position(self, row: Row, sha: BlobSha) -> Position | None:
+        """The position that this SHA names, if that is still known."""
+        known = self._positions.get((row.id, sha))
+        if known is not None:
+            return known
+        if row.sha == sha:
+            return row.sha_position
+        base = await bases.base(self._store, row.project, row.path)
+        return base.position if base is not None and base.document == row.id and base.sha == sha else None
+
+    def remember(self, document: DocumentId, sha: BlobSha, position: Position) -> None:
+        self._positions[document, sha] = position
+        self._positions.move_to_end((document, sha))
+        while len(self._positions) > HANDED_OUT:
+            self._positions.popitem(last=False)
+
+    def _handed_out(self, found: File) -> File:
+        self.remember(found.row.id, found.row.sha, found.row.head)
+        return found
+
+
+def file(row: Row, content: str, position: Position) -> File:
+    data = text.to_bytes(content, text.Shape(row.eol, row.bom))
+    return File(replace(row, sha=text.blob_sha(data), size=len(data), head=position, sha_position=position), data)
+
+
+def moment(at: str) -> Millis:
+    """RFC 3339 -> milliseconds."""
+    try:
+        parsed = datetime.fromisoformat(at)
+    except ValueError as error:
+        raise Invalid(
+            f"{at!r} is neither a position nor a time; a time is like 2026-01-31T12:00:00Z", field="at"
+        ) from error
+    if parsed.tzinfo is None:
+        raise Invalid(f"the time {at!r} has no zone; append Z for UTC", field="at")
+    return Millis(int(parsed.astimezone(UTC).timestamp() * 1000))

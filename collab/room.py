@@ -1,0 +1,670 @@
+"""A document and its members: batch -> log -> broadcast.
+
+What it promises
+1. Nobody is shown an edit that is not in the log: a turn applies what waits, commits it, and only then tells.
+2. While a commit is under way, edits gather; the next turn takes all of them with one commit and one frame.
+3. Whoever looks at the document (a join, a read, an edit by HTTP) has the turn: then the document is exactly what the
+   log holds at `position`.
+4. A commit that fails shows nobody anything: the room closes its members with a code that may be retried, and is
+   forgotten; the next one to come loads the document from the log.
+5. What a peer did wrong costs that peer its socket, and leaves the document and the others as they were.
+6. An update that lacks something waits, bounded in bytes and seconds, and is never logged, nor left in the document.
+7. A slow reader costs bounded memory, and is whole when it wakes (collab.outbox).
+8. A gap in positions (somebody else wrote to this log) is read from the log before anything else happens.
+
+What breaks it: a store that says "durable" too early; a bug in here (then 4 applies, and it is reported).
+
+States: a room is open, or it is gone (`gone` says why). Every change of state is one assignment of `gone`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+import msgspec
+
+from collab import gate, protocol, text
+from collab.document import Document, merge_updates
+from collab.errors import (
+    AnotherDocument,
+    Lacking,
+    NotFound,
+    ProtocolError,
+    Quarantined,
+    QuireError,
+    TooLarge,
+    Unavailable,
+)
+from collab.ids import ActorId, ClientId, DocumentId, Position, TurnId
+from collab.member import CloseCode, Closing, Member
+from collab.observer import Observer
+from collab.presence import Presence
+from collab.protocol import ClientState
+from collab.session import News
+from collab.store.base import (
+    Append,
+    Committed,
+    Emit,
+    Entry,
+    EntryKind,
+    Event,
+    Logged,
+    Row,
+    RowFields,
+    SetDocument,
+    Store,
+)
+
+HELD_BYTES: Final = 4_000_000
+"""Bytes of updates that a room holds back because they lack something."""
+
+HELD_SECONDS: Final = 5.0
+"""How long an update may lack something before its sender is asked to start over."""
+
+ANNOUNCE_SECONDS: Final = 1.0
+"""At most one `changed` event per document in this time."""
+
+PRESENCE_SECONDS: Final = 0.05
+"""At most 20 frames of presence a second."""
+
+TEXT_LIMIT: Final = 8_000_000
+"""Bytes of text in a live document: beyond, updates are refused with 4413."""
+
+TAIL_BYTES: Final = 256_000
+"""Updates kept beside a cached encoding, before it is made anew."""
+
+EMPTY_VECTOR: Final = b"\x00"
+
+
+@dataclass(slots=True)
+class Waiting:
+    """An update that waits for a turn; with `until`, for what it lacks."""
+
+    member: Member
+    news: News
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a member asked for and gets at the end of a turn: entry into the room, a difference, or both again."""
+
+    member: Member
+    state_vector: bytes | None
+    """None: it just came in, and is told where the document stands. `behind`: since its outbox was dropped."""
+
+
+@dataclass(slots=True)
+class _Encoding:
+    """The whole document, as a frame, and the frames since."""
+
+    frame: bytes
+    tail: list[bytes]
+    tail_bytes: int = 0
+    used: float = 0.0
+
+
+class Room:
+    def __init__(
+        self, document: DocumentId, store: Store, observer: Observer, tell: Callable[[Committed], None]
+    ) -> None:
+        """`tell` is handed the events of what the room commits."""
+        self.id = document
+        self.users = 0
+        """Who has it open: it stays while there is one."""
+        self.gone: QuireError | None = None
+        self.members: dict[int, Member] = {}
+        self.presence = Presence()
+        self.position = Position(0)
+        self.loose = 0
+        """Entries since the newest checkpoint, as far as this room knows."""
+        self.idle_since = time.monotonic()
+        self._store = store
+        self._observer = observer
+        self._tell = tell
+        self._document: Document
+        self._clocks: dict[ClientId, int] = {}
+        self._bindings: dict[ClientId, ActorId] = {}
+        self._own = ClientId(0)
+        self._news: list[Waiting] = []
+        self._wishes: list[Wish] = []
+        self._held: list[Waiting] = []
+        self._evicted: Closing | None = None
+        self._lock = anyio.Lock(fast_acquire=True)
+        self._bell = anyio.Event()
+        self._unannounced: dict[ActorId, None] = {}
+        self._announce_at = 0.0
+        self._encoding: _Encoding | None = None
+        self._presence_at = 0.0
+
+    # -- opening and closing -------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """From the log; a document that cannot be decoded is quarantined, and nothing overwrites it."""
+        row = await self._store.document(self.id)
+        if row is None:
+            raise NotFound("no such document")
+        if row.quarantined is not None:
+            raise Quarantined(f"this file's log cannot be read ({row.quarantined}); `quire verify` tells more")
+        await self._read_log()
+        if row.announced < row.head:
+            await self._own_up(row.announced)
+
+    async def _read_log(self) -> None:
+        loaded = await self._store.load(self.id)
+        if loaded is None:
+            raise NotFound("no such document")
+        self._own = gate.reserved_id(self.id, self._store.node, self._store.epoch)
+        states = [] if loaded.checkpoint is None else [loaded.checkpoint.state]
+        states += [each.entry.payload for each in loaded.entries if each.entry.kind == EntryKind.UPDATE]
+        try:
+            self._document = Document.load(self._own, states)
+        except Quarantined as error:
+            await self._store.quarantine(self.id, error.message)
+            raise
+        self._clocks = dict(self._document.clocks())
+        self._bindings = dict(loaded.bindings)
+        self.position = loaded.head
+        self.loose = len(loaded.entries)
+        self._encoding = None
+
+    async def _own_up(self, announced: Position) -> None:
+        """An event is owed: the process died before it was told."""
+        for each in await self._store.entries(self.id, announced, self.position):
+            self._unannounced[each.entry.actor] = None
+
+    def fail(self, error: QuireError, code: CloseCode = CloseCode.LOG_FAILED) -> None:
+        """Nobody is shown anything more."""
+        if self.gone is None:
+            self.gone = error
+        for member in self.members.values():
+            member.close(code, error.message)
+        self._bell.set()
+
+    async def drain(self) -> None:
+        """What was submitted is committed, events that are owed are told; then the room is gone."""
+        while self.gone is None and (self._news or self._unannounced):
+            async with self._lock:
+                self._announce_at = 0.0
+                await self._work()
+        self.fail(Unavailable("the server is shutting down"), CloseCode.RESTART)
+
+    def evict(self, code: CloseCode, reason: str) -> None:
+        """The file is no longer to be edited live: its members go, and others are not let in."""
+        self._evicted = Closing(code, reason)
+        for member in self.members.values():
+            member.close(code, reason)
+
+    def readmit(self) -> None:
+        self._evicted = None
+
+    @property
+    def idle(self) -> bool:
+        return not (self.users or self._news or self._wishes or self._unannounced)
+
+    @property
+    def size(self) -> int:
+        """Bytes, roughly."""
+        cached = 0 if self._encoding is None else len(self._encoding.frame) + self._encoding.tail_bytes
+        return self._document.size + cached
+
+    def dispose(self) -> None:
+        self._document.close()
+
+    # -- what members ask for ------------------------------------------------------------------------------------
+
+    def enter(self, member: Member) -> None:
+        """It is told where the document stands and who is here, and hears everything from then on."""
+        self._wish(Wish(member, None))
+
+    def leave(self, member: Member) -> None:
+        """Its presence goes; what it has sent is still taken."""
+        member.left = True
+        self.members.pop(member.session.number, None)
+        self.presence.leave(member.session.number)
+        self._bell.set()
+
+    def join(self, member: Member, state_vector: bytes) -> None:
+        self._wish(Wish(member, state_vector))
+
+    def catch_up(self, member: Member) -> None:
+        """Its outbox was dropped, and is empty now."""
+        member.owed_difference = True
+        self._wish(Wish(member, member.outbox.behind))
+
+    def _wish(self, wish: Wish) -> None:
+        self._wishes.append(wish)
+        self._bell.set()
+
+    def submit(self, member: Member, news: News) -> None:
+        member.heard_later(len(news.update))
+        self._news.append(Waiting(member, news))
+        self._bell.set()
+
+    def tell_presence(self, member: Member, states: Sequence[ClientState]) -> None:
+        session = member.session
+        if self.presence.tell(session.number, session.actor, session.user, states, time.monotonic()):
+            self._bell.set()
+
+    def answer_presence(self, member: Member) -> None:
+        member.send(protocol.awareness(self.presence.everything()))
+
+    # -- turns -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """The room's own task: takes turns until the room is gone."""
+        while self.gone is None:
+            with anyio.move_on_after(self._pause()):
+                await self._bell.wait()
+            self._bell = anyio.Event()
+            self._show_presence()
+            if self._work_waits():
+                async with self._lock:
+                    if self.gone is None:
+                        await self._work()
+
+    def _work_waits(self) -> bool:
+        return bool(self._news or self._wishes or self._announce_due() or self._held)
+
+    async def _work(self) -> None:
+        if self._news or self._wishes:
+            await self._take_turn()
+        self._give_up_held()
+        if self._announce_due():
+            await self.announce()
+
+    def _pause(self) -> float:
+        """Seconds until something is due by itself."""
+        now = time.monotonic()
+        due = [now + 3600.0]
+        if self._unannounced:
+            due.append(self._announce_at)
+        if self._held:
+            due.append(min(held.until or now for held in self._held))
+        if len(self.presence):
+            due.append(now + 10.0)
+        if self.presence.pending:
+            due.append(self._presence_at)
+        return max(0.0, min(due) - now)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Turn]:
+        """The document, with nobody else touching it. `Unavailable` when the room is gone: open it again."""
+        async with self._lock:
+            self._check_open()
+            row = await self._store.document(self.id)
+            if row is None:
+                raise NotFound("no such document")
+            if row.head != self.position:
+                await self._read_gap(row.head)
+            turn = Turn(self, row)
+            try:
+                yield turn
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await turn.undo()
+
+    def _check_open(self) -> None:
+        if self.gone is not None:
+            raise Unavailable(f"this file was closed meanwhile ({self.gone.message}); try again", code="room_gone")
+
+    async def _take_turn(self) -> None:
+        news, self._news = self._news, []
+        wishes, self._wishes = self._wishes, []
+        before = self._document.state_vector()
+        senders: dict[int, list[Waiting]] = {}
+        for each in news:
+            each.member.heard(len(each.news.update))
+            senders.setdefault(each.member.session.number, []).append(each)
+        entries: list[Entry] = []
+        settled: list[Waiting] = []
+        authors: list[Member] = []
+        for of_one in senders.values():
+            entry = await self._apply(of_one, entries, settled)
+            if entry is not None:
+                entries.append(entry)
+                authors.append(of_one[0].member)
+        if entries:
+            await self._commit(entries)
+            self._broadcast([entry.payload for entry in entries], before, authors[0] if len(authors) == 1 else None)
+            self._retry_held()
+        self._settle(settled)
+        for wish in wishes:
+            self._grant(wish)
+
+    async def _apply(self, news: list[Waiting], entries: list[Entry], settled: list[Waiting]) -> Entry | None:
+        """One transaction for one sender. What it lacks is held; what it may not do closes it."""
+        member = news[0].member
+        accepted: list[Waiting] = []
+        clients: dict[ClientId, None] = {}
+        for each in news:
+            if member.closing is not None:
+                break
+            try:
+                brings = await self._judge(each)
+            except Lacking:
+                self._hold(each)
+            except AnotherDocument as error:
+                self._refuse(member, CloseCode.ANOTHER_DOCUMENT, error)
+            except TooLarge as error:
+                self._refuse(member, CloseCode.TOO_LARGE, error)
+            else:
+                clients.update(dict.fromkeys(brings))
+                accepted.append(each)
+        if not accepted:
+            return None
+        try:
+            novel = self._integrate([each.news.update for each in accepted], member, bool(clients))
+        except ProtocolError as error:
+            self._refuse(member, CloseCode.BAD_MESSAGE, error)
+            await self._restore(entries)
+            return None
+        settled.extend(accepted)
+        if novel is None:
+            return None
+        return Entry(kind=EntryKind.UPDATE, actor=member.session.actor, payload=novel, clients=tuple(clients))
+
+    def _integrate(self, updates: Sequence[bytes], member: Member, brings: bool) -> bytes | None:
+        novel = self._document.apply(updates, member.session.number)
+        if brings and novel is None:
+            raise ProtocolError("an update that passed every check brought nothing")
+        return novel
+
+    async def _judge(self, each: Waiting) -> tuple[ClientId, ...]:
+        """The clients that it brings news of, from now on bound to its sender and known."""
+        walk, actor = each.news.walk, each.member.session.actor
+        brings = gate.judge(walk, self._clocks, self._bindings, actor, reserved=self._came_back)
+        if brings and self._document.size + len(each.news.update) > TEXT_LIMIT:
+            raise TooLarge(f"a live file may have {TEXT_LIMIT} bytes, deleted text included")
+        await self._bind(actor, brings)
+        for client in brings:
+            self._clocks[client] = max(self._clocks.get(client, 0), walk.news[client][-1][1])
+        return brings
+
+    def _came_back(self, client: ClientId) -> bool:
+        """A reserved id of an epoch before this one: a peer brings back what a backup had lost."""
+        return any(
+            client == gate.reserved_id(self.id, self._store.node, epoch) for epoch in range(1, self._store.epoch)
+        )
+
+    async def _bind(self, actor: ActorId, clients: Sequence[ClientId]) -> None:
+        fresh = [client for client in clients if client not in self._bindings and not gate.is_reserved(client)]
+        if not fresh:
+            return
+        if await self._store.bound_before(self.id, fresh):
+            raise AnotherDocument("this is an edit of a former file of this path; it is another document now")
+        for client in fresh:
+            self._bindings[client] = actor
+
+    def _refuse(self, member: Member, code: CloseCode, error: QuireError) -> None:
+        self._observer.refused(int(code))
+        member.close(code, error.message)
+
+    def _hold(self, each: Waiting) -> None:
+        if sum(len(held.news.update) for held in self._held) + len(each.news.update) > HELD_BYTES:
+            self._refuse(each.member, CloseCode.RESYNC, Lacking("too many updates lack what they build on; start over"))
+            return
+        each.until = each.until or time.monotonic() + HELD_SECONDS
+        self._held.append(each)
+
+    def _retry_held(self) -> None:
+        """The text has moved: what waited may have what it lacked."""
+        for each in self._held:
+            each.member.heard_later(len(each.news.update))
+        self._news[:0] = self._held
+        self._held = []
+        self._bell.set()
+
+    def _give_up_held(self) -> None:
+        now = time.monotonic()
+        for each in [each for each in self._held if each.until is not None and each.until <= now]:
+            self._held.remove(each)
+            self._refuse(each.member, CloseCode.RESYNC, Lacking("an update lacks what it builds on; start over"))
+
+    @property
+    def document(self) -> Document:
+        """For whoever holds the turn."""
+        return self._document
+
+    async def adopt(self, entries: Sequence[Entry], head: Position, before: bytes | None) -> None:
+        """Entries that were applied here and committed by a turn."""
+        await self._advance(head, entries)
+        updates = [entry.payload for entry in entries if entry.kind == EntryKind.UPDATE]
+        if updates and before is not None:
+            self._clocks = dict(self._document.clocks())
+            self._broadcast(updates, before, None)
+            self._retry_held()
+        self._bell.set()
+
+    async def reread(self) -> None:
+        """The document anew, as the log has it."""
+        self._document.close()
+        await self._read_log()
+
+    async def _restore(self, entries: Sequence[Entry]) -> None:
+        """The document anew: what the log holds, and what this turn has accepted so far."""
+        position = self.position
+        self._document.close()
+        await self._read_log()
+        if self.position != position:
+            raise Unavailable("the log has moved under a turn")
+        for entry in entries:
+            self._document.apply([entry.payload], 0)
+        self._clocks = dict(self._document.clocks())
+
+    async def _commit(self, entries: Sequence[Entry]) -> None:
+        started = time.perf_counter()
+        committed = await self._store.commit([Append(document=self.id, entries=tuple(entries))])
+        self._observer.committed(
+            time.perf_counter() - started, len(entries), sum(len(entry.payload) for entry in entries)
+        )
+        await self._advance(committed.heads[self.id], entries)
+
+    async def _advance(self, head: Position, entries: Sequence[Entry]) -> None:
+        expected = self.position + len(entries)
+        if head != expected:
+            await self._read_gap(Position(head - len(entries)))
+        self.position = head
+        self.loose += len(entries)
+        for entry in entries:
+            self._unannounced[entry.actor] = None
+
+    async def _read_gap(self, upto: Position) -> None:
+        """What others wrote to this log, applied and told."""
+        missed = await self._store.entries(self.id, self.position, upto)
+        before = self._document.state_vector()
+        updates = [each.entry.payload for each in missed if each.entry.kind == EntryKind.UPDATE]
+        novel = self._document.apply(updates) if updates else None
+        self._clocks = dict(self._document.clocks())
+        self._own_actors(missed)
+        self.position = upto
+        self.loose += len(missed)
+        if novel is not None:
+            self._broadcast([novel], before, None)
+
+    def _own_actors(self, missed: Sequence[Logged]) -> None:
+        for each in missed:
+            self._bindings.update(dict.fromkeys(each.entry.clients, each.entry.actor))
+
+    def _broadcast(self, updates: Sequence[bytes], before: bytes, sole: Member | None) -> None:
+        started = time.perf_counter()
+        frame = protocol.update(updates[0] if len(updates) == 1 else merge_updates(updates))
+        if self._encoding is not None:
+            self._encoding.tail.append(frame)
+            self._encoding.tail_bytes += len(frame)
+            if self._encoding.tail_bytes > TAIL_BYTES:
+                self._encoding = None
+        frames = 0
+        for member in self.members.values():
+            if member is not sole:
+                frames += 1
+                if not member.send(frame, before):
+                    self._observer.dropped()
+        self._observer.broadcast(time.perf_counter() - started, frames, frames * len(frame))
+
+    def _settle(self, settled: Sequence[Waiting]) -> None:
+        for each in settled:
+            each.member.session.settle(each.news.number)
+        for member in dict.fromkeys(each.member for each in settled):
+            self._tell_saved(member)
+
+    def _tell_saved(self, member: Member) -> None:
+        saved = member.session.news_of_saved()
+        if saved is not None:
+            member.send(protocol.saved(self.position, saved))
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    def _grant(self, wish: Wish) -> None:
+        member, vector = wish.member, wish.state_vector
+        if member.left:
+            return
+        if self._evicted is not None:
+            member.close(self._evicted.code, self._evicted.reason)
+        elif vector is None:
+            self.members[member.session.number] = member
+            # y-protocols: the server speaks first, so that a peer's offline edits come at once.
+            member.send(protocol.sync_step1(self._document.state_vector()))
+            self._greet(member)
+        elif member.owed_difference:
+            member.resume(protocol.update(self._document.diff(vector)))
+            member.session.forget_told()
+            self._greet(member)
+            self._tell_saved(member)
+        else:
+            for frame in self._difference(vector):
+                member.send(frame, vector)
+
+    def _greet(self, member: Member) -> None:
+        if len(self.presence):
+            self.answer_presence(member)
+
+    def _difference(self, state_vector: bytes) -> list[bytes]:
+        if state_vector != EMPTY_VECTOR:
+            return [protocol.sync_step2(self._document.diff(state_vector))]
+        if self._encoding is None:
+            self._encoding = _Encoding(protocol.sync_step2(self._document.encode()), [])
+        self._encoding.used = time.monotonic()
+        return [self._encoding.frame, *self._encoding.tail]
+
+    def forget_encoding(self, unused_for: float) -> None:
+        if self._encoding is not None and time.monotonic() - self._encoding.used > unused_for:
+            self._encoding = None
+
+    # -- presence ------------------------------------------------------------------------------------------------------
+
+    def _show_presence(self) -> None:
+        now = time.monotonic()
+        self.presence.expire(now)
+        if not self.presence.pending or now < self._presence_at:
+            return
+        self._presence_at = now + PRESENCE_SECONDS
+        changes = self.presence.changes()
+        frame = protocol.awareness(changes.states)
+        for number, member in self.members.items():
+            echo = changes.echoes.get(number)
+            if echo is None:
+                member.send(frame)
+            else:
+                others = tuple(state for state in changes.states if state.client != echo.client)
+                member.send(protocol.awareness((*others, echo)))
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def _announce_due(self) -> bool:
+        return bool(self._unannounced) and time.monotonic() >= self._announce_at
+
+    async def announce(self) -> None:
+        """The catalog learns the SHA of the text, the project that it changed: once a second at most."""
+        actors, self._unannounced = tuple(self._unannounced), {}
+        self._announce_at = time.monotonic() + ANNOUNCE_SECONDS
+        row = await self._store.document(self.id)
+        if row is None or not actors:
+            return
+        fields: RowFields = {"announced": self.position}
+        sha = row.sha
+        if row.kind == "text" and row.sha_position != self.position:
+            content = text.to_bytes(self._document.text, text.Shape(row.eol, row.bom))
+            sha = text.blob_sha(content)
+            fields = {"announced": self.position, "sha": sha, "size": len(content), "sha_position": self.position}
+        event = Event(
+            project=row.project,
+            kind="changed",
+            path=row.path,
+            document=row.id,
+            sha=sha,
+            position=self.position,
+            actors=actors,
+        )
+        emits = (Emit(event),) if row.deleted_at is None else ()
+        self._tell(await self._store.commit(changes=(SetDocument(id=self.id, fields=fields), *emits)))
+
+
+class Turn:
+    """Exclusive use of a room's document, which is what the log holds at `position`.
+
+    `stage` changes the document in memory; `collab.rooms.Rooms.commit` makes that durable and shows it. What was staged
+    and not committed when the turn ends is undone.
+    """
+
+    def __init__(self, room: Room, row: Row) -> None:
+        self.room = room
+        self.row = row
+        self.entries: list[Entry] = []
+        self._before: bytes | None = None
+
+    @property
+    def document(self) -> Document:
+        return self.room.document
+
+    @property
+    def position(self) -> Position:
+        return self.room.position
+
+    def stage(
+        self,
+        *,
+        actor: ActorId,
+        target: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        on_behalf_of: ActorId | None = None,
+        turn: TurnId | None = None,
+    ) -> Position:
+        """Edits towards the text `target`, and metadata that changed; the position that the document will have."""
+        if meta is not None:
+            self.entries.append(
+                Entry(
+                    kind=EntryKind.META,
+                    actor=actor,
+                    payload=msgspec.json.encode(meta),
+                    on_behalf_of=on_behalf_of,
+                    turn=turn,
+                )
+            )
+        if target is not None:
+            self._before = self._before or self.document.state_vector()
+            novel = self.document.edit(target)
+            if novel is not None:
+                self.entries.append(
+                    Entry(kind=EntryKind.UPDATE, actor=actor, payload=novel, on_behalf_of=on_behalf_of, turn=turn)
+                )
+        return Position(self.position + len(self.entries))
+
+    def append(self) -> Append:
+        return Append(document=self.room.id, entries=tuple(self.entries), expect=self.position)
+
+    async def settle(self, head: Position) -> None:
+        """What was staged is durable: tell the room."""
+        entries, self.entries = self.entries, []
+        await self.room.adopt(entries, head, self._before)
+
+    async def undo(self) -> None:
+        """What was staged is not to be."""
+        if self.room.gone is None and any(entry.kind == EntryKind.UPDATE for entry in self.entries):
+            await self.room.reread()
+        self.entries = []

@@ -1,0 +1,57 @@
+"""Files on their way in: staged in batches that nobody sees, then published as one.
+
+What it promises: an import is there as a whole, or not at all. What a process that died had staged is dropped, log and
+all, when its job is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from collab.contents import object_key
+from collab.ids import ActorId, BlobSha, Path, ProjectId
+from collab.objects.base import ObjectStore
+from collab.rooms import Rooms
+from collab.store.base import Append, Change, Committed, CreateDocument, DropStaged, PublishStaged, Row, Store
+from collab.tree import new_document
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One file. `content` of a symlink is its target; of a submodule it is empty, and `sha` its commit."""
+
+    path: Path
+    mode: int
+    content: bytes
+    sha: BlobSha
+
+
+class Staging:
+    def __init__(self, store: Store, objects: ObjectStore, rooms: Rooms) -> None:
+        self._store = store
+        self._objects = objects
+        self._rooms = rooms
+
+    async def stage(self, project: ProjectId, job: str, files: Sequence[Incoming], actor: ActorId) -> list[Row]:
+        rows: list[Row] = []
+        appends: list[Append] = []
+        for each in files:
+            row, append = new_document(
+                self._store, project, each.path, each.content, each.mode, actor, staged=job, sha=each.sha
+            )
+            if row.object is not None and row.kind != "submodule":
+                await self._objects.put(object_key(row.object), each.content)
+            rows.append(row)
+            appends.append(append)
+        await self._store.commit(appends, [CreateDocument(row) for row in rows])
+        return rows
+
+    async def publish(self, project: ProjectId, job: str, changes: Sequence[Change] = ()) -> Committed:
+        """`PathTaken` when something live stands in the way: then nothing is published."""
+        committed = await self._store.commit(changes=[PublishStaged(project, job), *changes])
+        self._rooms.tell(committed)
+        return committed
+
+    async def drop(self, job: str, changes: Sequence[Change] = ()) -> None:
+        await self._store.commit(changes=[DropStaged(job), *changes])

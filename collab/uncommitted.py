@@ -1,0 +1,96 @@
+"""What the git branch does not hold yet: listed, with who did it since when, and discarded if wanted.
+
+A discard is an edit like any other: it goes through the room, leaves others' cursors where they are, and can be undone
+from the history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from collab import bases
+from collab.bases import Base, Changed, ChangeKind
+from collab.contents import Contents, File
+from collab.errors import NotFound
+from collab.ids import ActorId, DocumentId, Millis, Path, Position, ProjectId
+from collab.store.base import Row, Store
+from collab.tree import Tree
+from collab.writing import Writing
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    path: Path
+    change: ChangeKind
+    document: DocumentId
+    from_path: Path | None
+    actors: tuple[ActorId, ...]
+    since: Millis
+
+
+class Uncommitted:
+    def __init__(self, store: Store, contents: Contents, tree: Tree, writing: Writing) -> None:
+        self._store = store
+        self._contents = contents
+        self._tree = tree
+        self._writing = writing
+
+    async def changed(self, project: ProjectId) -> list[Changed]:
+        """What differs from the branch, with exact rows."""
+        rows = [await self._contents.exact(row) for row in await self._store.tree(project)]
+        return bases.changes(rows, await bases.bases(self._store, project))
+
+    async def changes(self, project: ProjectId) -> list[FileChange]:
+        return [await self._described(each) for each in await self.changed(project)]
+
+    async def _described(self, each: Changed) -> FileChange:
+        actors, since = await self._who(each)
+        document = each.row.id if each.row is not None else each.base.document if each.base is not None else None
+        assert document is not None  # a change has a row or a base
+        origin = each.base.path if each.change == "renamed" and each.base is not None else None
+        return FileChange(each.path, each.change, document, origin, actors, since)
+
+    async def _who(self, each: Changed) -> tuple[tuple[ActorId, ...], Millis]:
+        """Whose entries made the difference, and the time of the first."""
+        row = each.row
+        if row is None and each.base is not None:
+            row = await self._store.document(each.base.document)
+        if row is None:
+            return (), Millis(0)
+        after = each.base.position if each.base is not None and each.base.document == row.id else Position(0)
+        entries = await self._store.entries(row.id, min(after, row.head), row.head)
+        if not entries:
+            return (row.updated_by,), row.updated_at
+        return tuple(dict.fromkeys(logged.entry.actor for logged in entries)), entries[0].at
+
+    async def discard(self, project: ProjectId, path: Path, actor: ActorId, now: Millis) -> Row | None:
+        """The path as the branch has it; None when it is gone then, because it was only added."""
+        found = next((each for each in await self.changed(project) if each.path == path), None)
+        if found is None:
+            raise NotFound(f"{path!r} does not differ from the last commit", field="path")
+        if found.base is None:
+            await self._tree.delete(project, path, actor, now, recursive=False)
+            return None
+        committed = await self._committed(found.base)
+        row = await self._back_in_place(found, found.base, actor)
+        written = await self._writing.write(row, committed.content, actor, mode=found.base.mode, force=True)
+        return written.row
+
+    async def _committed(self, base: Base) -> File:
+        row = await self._store.document(base.document)
+        if row is None:
+            raise NotFound("the committed version of this file is not known any more", field="path")
+        return await self._contents.at(row, base.position)
+
+    async def _back_in_place(self, found: Changed, base: Base, actor: ActorId) -> Row:
+        """The live document that stands, or is to stand, at the base's path."""
+        if found.change == "renamed" and found.row is not None:
+            return (await self._tree.move(found.row.project, found.row.path, base.path, actor))[0]
+        if found.row is not None:
+            return found.row
+        row = await self._store.document(base.document)
+        if row is None:
+            raise NotFound("the committed version of this file is not known any more", field="path")
+        if row.deleted_at is not None:
+            return await self._tree.undelete(row, actor)
+        return (await self._tree.move(row.project, row.path, base.path, actor))[0]
