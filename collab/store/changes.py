@@ -1,0 +1,276 @@
+"""What a commit does to the tables: appends and changes of the catalog, inside a transaction that the writer holds.
+
+Whatever these functions raise on purpose (`PathTaken`, `Stale`, `NotFound`) leaves statements behind that the writer
+rolls back to its savepoint; `append_one` alone changes nothing when it raises.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from collab.errors import PathTaken, Stale
+from collab.ids import BlobSha, DocumentId, Millis, Position, ProjectId
+from collab.store import rows
+from collab.store.base import (
+    Anything,
+    Append,
+    Change,
+    CreateDocument,
+    CreateProject,
+    DeleteProject,
+    DropStaged,
+    Emit,
+    Event,
+    PublishStaged,
+    PutRecord,
+    RenameProject,
+    SetDocument,
+)
+from collab.store.refusals import moved_on, name_taken, no_document, no_project, path_taken, record_moved
+
+_ADVANCE: Final = (
+    "UPDATE documents SET head = head + ?1, updated_at = ?2, updated_by = ?3 "
+    "WHERE id = ?4 AND (?5 IS NULL OR head = ?5) RETURNING n, head"
+)
+_ENTRY: Final = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CLIENT: Final = "INSERT OR IGNORE INTO clients VALUES (?, ?, ?)"
+_EVENT: Final = f"INSERT INTO events({rows.EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_DOCUMENT: Final = f"INSERT INTO documents({rows.DOCUMENT}) VALUES ({', '.join('?' * 21)})"
+_LIVE: Final = "deleted_at IS NULL AND staged IS NULL"
+
+
+class Transaction:
+    """One group of commits being carried out at the time `at`."""
+
+    def __init__(self, connection: sqlite3.Connection, at: Millis) -> None:
+        self.at = at
+        self._execute = connection.execute
+        self._executemany = connection.executemany
+        self._entries: list[tuple[Any, ...]] = []
+        self._clients: list[tuple[Any, ...]] = []
+
+    def append(self, append: Append) -> Position:
+        """The new head. The entries themselves wait for `flush`: many of them cost one call then."""
+        entries = append.entries
+        if not entries:
+            return self._stand(append)
+        found = self._execute(
+            _ADVANCE, (len(entries), self.at, entries[-1].actor, append.document, append.expect)
+        ).fetchall()
+        if not found:
+            raise self._missed(append)
+        document, head = found[0]
+        position = head - len(entries)
+        for entry in entries:
+            position += 1
+            clients = entry.clients
+            self._entries.append(
+                (
+                    document,
+                    position,
+                    self.at,
+                    entry.kind,
+                    entry.actor,
+                    entry.on_behalf_of,
+                    entry.turn,
+                    ",".join(map(str, clients)) if clients else None,
+                    entry.payload,
+                )
+            )
+            for client in clients:
+                self._clients.append((document, client, entry.actor))
+        return Position(head)
+
+    def flush(self) -> None:
+        if self._entries:
+            self._executemany(_ENTRY, self._entries)
+            self._entries = []
+        if self._clients:
+            self._executemany(_CLIENT, self._clients)
+            self._clients = []
+
+    def forget(self) -> None:
+        """Entries that wait belong to what is being rolled back."""
+        self._entries = []
+        self._clients = []
+
+    def change(self, change: Change) -> tuple[Event, ...]:
+        """Carries out one change, and says which events it made."""
+        return _HANDLERS[type(change)](self, change) or ()
+
+    def _stand(self, append: Append) -> Position:
+        found = self._execute("SELECT head FROM documents WHERE id = ?", (append.document,)).fetchone()
+        if found is None or append.expect not in (None, found[0]):
+            raise self._missed(append)
+        return Position(found[0])
+
+    def _missed(self, append: Append) -> Exception:
+        found = self._execute("SELECT head FROM documents WHERE id = ?", (append.document,)).fetchone()
+        if found is None:
+            return no_document(append.document)
+        return moved_on(append.document, append.expect, found[0])
+
+    def create_project(self, change: CreateProject) -> None:
+        project = change.project
+        values = (project.id, project.name, project.created_at or self.at, project.created_by)
+        try:
+            self._execute("INSERT INTO projects(id, name, created_at, created_by) VALUES (?, ?, ?, ?)", values)
+        except sqlite3.IntegrityError as error:
+            raise name_taken(project.name) from error
+
+    def rename_project(self, change: RenameProject) -> None:
+        try:
+            found = self._execute("UPDATE projects SET name = ? WHERE id = ?", (change.name, change.id)).rowcount
+        except sqlite3.IntegrityError as error:
+            raise name_taken(change.name) from error
+        if not found:
+            raise no_project(change.id)
+
+    def delete_project(self, change: DeleteProject) -> None:
+        if not self._execute("DELETE FROM projects WHERE id = ?", (change.id,)).rowcount:
+            raise no_project(change.id)
+        self._forget_documents("project = ?", change.id)
+        self._execute("DELETE FROM events WHERE project = ?", (change.id,))
+        self._execute("DELETE FROM records WHERE project = ?", (change.id,))
+
+    def create_document(self, change: CreateDocument) -> None:
+        row = change.row
+        self._demand_project(row.project)
+        new = replace(row, head=Position(0), created_at=self.at, updated_at=self.at, updated_by=row.created_by)
+        try:
+            self._execute(_DOCUMENT, rows.document_columns(new))
+        except sqlite3.IntegrityError as error:
+            if self._execute("SELECT 1 FROM documents WHERE id = ?", (row.id,)).fetchone():
+                raise Stale(f"there is a document {row.id} already") from error
+            raise path_taken(row.path) from error
+        if row.deleted_at is None and row.staged is None:
+            self._take(row.project, rows.to_bytes(row.path))
+
+    def set_document(self, change: SetDocument) -> None:
+        columns = rows.field_columns(change.fields)
+        query = "SELECT n, project, path, head, staged, deleted_at FROM documents WHERE id = ?"
+        found = self._execute(query, (change.id,)).fetchone()
+        if found is None:
+            raise no_document(change.id)
+        document, project, path, head, staged, deleted_at = found
+        if change.expect_head is not None and change.expect_head != head:
+            raise moved_on(change.id, change.expect_head, head)
+        if not columns:
+            return
+        assignments = ", ".join(f"{column} = ?" for column in columns)
+        try:
+            self._execute(f"UPDATE documents SET {assignments} WHERE n = ?", (*columns.values(), document))
+        except sqlite3.IntegrityError as error:
+            raise path_taken(rows.from_bytes(columns.get("path", path))) from error
+        new_path = columns.get("path", path)
+        if staged is not None:
+            return
+        if new_path != path:
+            self._leave(project, path, document)
+        live = columns.get("deleted_at", deleted_at) is None
+        if live and (new_path != path or deleted_at is not None):
+            self._take(project, new_path)
+
+    def publish_staged(self, change: PublishStaged) -> tuple[Event, ...]:
+        self._demand_project(change.project)
+        staged = (change.project, change.job)
+        query = "SELECT id, path, sha, head, created_by FROM documents WHERE project = ? AND staged = ? ORDER BY n"
+        found = self._execute(query, staged).fetchall()
+        if not found:
+            return ()
+        try:
+            self._execute(
+                "UPDATE documents SET staged = NULL, announced = head WHERE project = ? AND staged = ?", staged
+            )
+        except sqlite3.IntegrityError as error:
+            raise self._collision(change) from error
+        paths = [(change.project, path) for _, path, _, _, _ in found]
+        self._executemany("UPDATE former_paths SET leads = 0 WHERE project = ? AND path = ?", paths)
+        return self._number(
+            change.project,
+            [
+                Event(
+                    project=change.project,
+                    kind="created",
+                    path=rows.from_bytes(path),
+                    document=DocumentId(id_),
+                    sha=BlobSha(sha),
+                    position=Position(head),
+                    actors=(created_by,),
+                )
+                for id_, path, sha, head, created_by in found
+            ],
+        )
+
+    def drop_staged(self, change: DropStaged) -> None:
+        self._forget_documents("staged = ?", change.job)
+
+    def emit(self, change: Emit) -> tuple[Event, ...]:
+        return self._number(change.event.project, [change.event])
+
+    def put_record(self, change: PutRecord) -> None:
+        key = (change.collection, change.project, rows.to_bytes(change.key))
+        if not isinstance(change.expect, Anything):
+            query = "SELECT value FROM records WHERE collection = ? AND project = ? AND key = ?"
+            found = self._execute(query, key).fetchone()
+            if change.expect != (found and found[0]):
+                raise record_moved(change)
+        if change.value is None:
+            self._execute("DELETE FROM records WHERE collection = ? AND project = ? AND key = ?", key)
+        else:
+            self._execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", (*key, change.value))
+
+    def _number(self, project: ProjectId, events: list[Event]) -> tuple[Event, ...]:
+        query = "UPDATE projects SET events = events + ? WHERE id = ? RETURNING events"
+        found = self._execute(query, (len(events), project)).fetchall()
+        if not found:
+            raise no_project(project)
+        first = found[0][0] - len(events) + 1
+        numbered = tuple(replace(event, n=n, at=self.at) for n, event in enumerate(events, start=first))
+        self._executemany(_EVENT, map(rows.event_columns, numbered))
+        return numbered
+
+    def _demand_project(self, project: ProjectId) -> None:
+        if not self._execute("SELECT 1 FROM projects WHERE id = ?", (project,)).fetchone():
+            raise no_project(project)
+
+    def _leave(self, project: str, path: bytes, document: int) -> None:
+        self._execute(
+            "INSERT INTO former_paths(project, path, document, at, leads) VALUES (?, ?, ?, ?, 1)",
+            (project, path, document, self.at),
+        )
+
+    def _take(self, project: str, path: bytes) -> None:
+        """Something stands at `path` now: from here on it leads to nothing that stood there before."""
+        self._execute("UPDATE former_paths SET leads = 0 WHERE project = ? AND path = ?", (project, path))
+
+    def _collision(self, change: PublishStaged) -> PathTaken:
+        query = (
+            f"SELECT path FROM documents AS mine WHERE project = ?1 AND staged = ?2 AND (EXISTS (SELECT 1 FROM documents"
+            f" WHERE project = ?1 AND path = mine.path AND {_LIVE}) OR EXISTS (SELECT 1 FROM documents"
+            " WHERE staged = ?2 AND project = ?1 AND path = mine.path AND n <> mine.n)) LIMIT 1"
+        )
+        (path,) = self._execute(query, (change.project, change.job)).fetchone()
+        return path_taken(rows.from_bytes(path))
+
+    def _forget_documents(self, condition: str, value: str) -> None:
+        which = f"(SELECT n FROM documents WHERE {condition})"
+        for table in ("entries", "clients", "segments", "checkpoints", "former_paths"):
+            self._execute(f"DELETE FROM {table} WHERE document IN {which}", (value,))
+        self._execute(f"DELETE FROM documents WHERE {condition}", (value,))
+
+
+_HANDLERS: Final[dict[type, Callable[[Transaction, Any], tuple[Event, ...] | None]]] = {
+    CreateProject: Transaction.create_project,
+    RenameProject: Transaction.rename_project,
+    DeleteProject: Transaction.delete_project,
+    CreateDocument: Transaction.create_document,
+    SetDocument: Transaction.set_document,
+    PublishStaged: Transaction.publish_staged,
+    DropStaged: Transaction.drop_staged,
+    Emit: Transaction.emit,
+    PutRecord: Transaction.put_record,
+}

@@ -1,0 +1,141 @@
+"""The tables of `quire.sqlite`, and the way from one data format to the next.
+
+A step, once released, is never changed: a new format appends one. `format` in `meta` is the number of the newest step
+that was carried out. A file of an older format is brought forward when it is opened, each step in a transaction of its
+own; one of a newer format is refused.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sqlite_utils import Database, Migrations
+
+from collab.errors import Unavailable
+
+FILE: Final = "quire.sqlite"
+
+Step = Callable[[Database], None]
+
+
+def tables(db: Database) -> None:
+    """Format 1."""
+    for statement in _TABLES.split(";\n"):
+        db.execute(statement)
+
+
+STEPS: Final[tuple[Step, ...]] = (tables,)
+
+
+def prepare(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> None:
+    """Makes the tables, or brings those of an older format forward. `Unavailable` when the format is unknown."""
+    db = Database(connection, execute_plugins=False, recursive_triggers=False)
+    found = _format(db)
+    if found > len(steps):
+        raise Unavailable(
+            f"the data is of format {found}, and this version of Quire knows formats up to {len(steps)}: "
+            "use the version that wrote it, or a newer one"
+        )
+    if found == len(steps):
+        return
+    migrations = Migrations("quire")
+    for number, step in enumerate(steps, start=1):
+        migrations(name=f"{number}")(_recorded(number, step))
+    migrations.apply(db)
+
+
+def number(connection: sqlite3.Connection, key: str) -> int:
+    """One of the numbers in `meta`: format, epoch, node, last_at."""
+    (value,) = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return int(value)
+
+
+def begin_epoch(folder: pathlib.Path) -> int:
+    """Begins the next epoch of the data in `folder`, which nobody serves: after a restore, peers may bring back what
+    the backup had lost, and nothing that is written from now on uses a reserved client id of before."""
+    file = folder / FILE
+    if not file.exists():
+        raise Unavailable(f"{folder} holds no {FILE}: nothing to begin an epoch in")
+    connection = sqlite3.connect(file)
+    try:
+        prepare(connection)
+        db = Database(connection, execute_plugins=False, recursive_triggers=False)
+        epoch = number(connection, "epoch") + 1
+        db.table("meta").update("epoch", {"value": epoch})
+        connection.commit()
+    finally:
+        connection.close()
+    return epoch
+
+
+def _format(db: Database) -> int:
+    names = db.table_names()
+    if not names:
+        return 0
+    if "meta" not in names:
+        raise Unavailable(f"{FILE} is not a file of Quire: it has tables, and none of them is `meta`")
+    return number(db.conn, "format")
+
+
+def _recorded(number_: int, step: Step) -> Step:
+    def carried_out(db: Database) -> None:
+        step(db)
+        db.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('format', ?)", (number_,))
+
+    return carried_out
+
+
+# `documents.n` stands for the document's id in everything that there is much of. `entries` holds what is not packed yet,
+# clustered by document, so that a load is one range.
+_TABLES: Final = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta(key, value) VALUES ('epoch', 1), ('node', 0), ('last_at', 0);
+CREATE TABLE projects(
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
+    events INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE documents(
+    n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL, path BLOB NOT NULL,
+    kind TEXT NOT NULL, mode INTEGER NOT NULL, eol TEXT NOT NULL, bom INTEGER NOT NULL, object TEXT,
+    head INTEGER NOT NULL, sha TEXT NOT NULL, sha_position INTEGER NOT NULL, size INTEGER NOT NULL,
+    announced INTEGER NOT NULL, created_at INTEGER NOT NULL, created_by TEXT NOT NULL, updated_at INTEGER NOT NULL,
+    updated_by TEXT NOT NULL, deleted_at INTEGER, deleted_by TEXT, staged TEXT, quarantined TEXT
+);
+CREATE UNIQUE INDEX documents_live ON documents(project, path) WHERE deleted_at IS NULL AND staged IS NULL;
+CREATE INDEX documents_deleted ON documents(project, path, deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX documents_staged ON documents(staged) WHERE staged IS NOT NULL;
+CREATE TABLE former_paths(
+    n INTEGER PRIMARY KEY, project TEXT NOT NULL, path BLOB NOT NULL, document INTEGER NOT NULL, at INTEGER NOT NULL,
+    leads INTEGER NOT NULL
+);
+CREATE INDEX former_paths_path ON former_paths(project, path);
+CREATE INDEX former_paths_document ON former_paths(document);
+CREATE TABLE entries(
+    document INTEGER NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL,
+    actor TEXT NOT NULL, on_behalf_of TEXT, turn TEXT, clients TEXT, payload BLOB NOT NULL,
+    PRIMARY KEY (document, position)
+) WITHOUT ROWID;
+CREATE TABLE clients(
+    document INTEGER NOT NULL, client INTEGER NOT NULL, actor TEXT NOT NULL, PRIMARY KEY (document, client)
+) WITHOUT ROWID;
+CREATE TABLE segments(
+    document INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, until INTEGER NOT NULL,
+    weight INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (document, first)
+);
+CREATE TABLE checkpoints(
+    document INTEGER NOT NULL, position INTEGER NOT NULL, coding INTEGER NOT NULL, state BLOB NOT NULL,
+    PRIMARY KEY (document, position)
+);
+CREATE TABLE events(
+    project TEXT NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, path BLOB, document TEXT,
+    sha TEXT, position INTEGER, actors TEXT, data TEXT, PRIMARY KEY (project, n)
+) WITHOUT ROWID;
+CREATE TABLE records(
+    collection TEXT NOT NULL, project TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (collection, project, key)
+) WITHOUT ROWID;
+CREATE INDEX records_everywhere ON records(collection, key)
+"""

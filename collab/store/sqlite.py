@@ -1,0 +1,203 @@
+"""The Store on SQLite: one file, one process, nothing to install.
+
+`DIR/quire.sqlite` in WAL mode with `synchronous=FULL`: what is committed is fsynced. One thread writes and checkpoints
+(`writer`), others read (`readers`); SQLite before 3.51.3 may corrupt the file when two connections do the former.
+A lock on the directory keeps other processes out (`lock`). The directory is readable by its owner alone.
+
+Events of asyncio: a store lives in the event loop that opened it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import anyio
+from anyio import to_thread
+
+from collab.ids import ClientId, DocumentId, Millis, Path, Position, ProjectId
+from collab.store import backup, catalog, log, schema
+from collab.store.base import Append, Change, Checkpoint, Committed, Event, Loaded, Logged, LogSize, Project, Row
+from collab.store.lock import DirectoryLock
+from collab.store.readers import Readers
+from collab.store.refusals import no_document
+from collab.store.writer import Writer
+
+WAL_PAGES: Final = 16_000
+"""The write-ahead log never grows further than this (64 MB) without SQLite itself checkpointing in a commit."""
+
+
+def now() -> Millis:
+    return Millis(time.time_ns() // 1_000_000)
+
+
+async def open_store(folder: pathlib.Path, *, clock: Callable[[], Millis] = now) -> SqliteStore:
+    """Opens the data in `folder`, which is made if it is not there. `Unavailable` when another process serves it, or
+    when its format is unknown."""
+    lock = await to_thread.run_sync(_lock, folder)
+    try:
+        connection = await to_thread.run_sync(_open, folder / schema.FILE)
+        return SqliteStore(folder, lock, connection, clock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+class SqliteStore:
+    """See `collab.store.base.Store`. Made by `open_store`."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        lock: DirectoryLock,
+        connection: sqlite3.Connection,
+        clock: Callable[[], Millis],
+    ) -> None:
+        self._lock: DirectoryLock | None = lock
+        self._node = schema.number(connection, "node")
+        self._epoch = schema.number(connection, "epoch")
+        self._readers = Readers(folder / schema.FILE)
+        self._writer = Writer(connection, clock, asyncio.get_running_loop())
+
+    @property
+    def node(self) -> int:
+        return self._node
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    async def commit(self, appends: Sequence[Append] = (), changes: Sequence[Change] = ()) -> Committed:
+        return await self._writer.commit(appends, changes)
+
+    async def load(self, document: DocumentId, position: Position | None = None) -> Loaded | None:
+        return await self._readers.read(partial(log.load, document=document, position=position))
+
+    async def entries(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Logged]:
+        return await self._readers.read(partial(log.entries, document=document, after=after, upto=upto))
+
+    async def position_at(self, document: DocumentId, at: Millis) -> Position:
+        return await self._readers.read(partial(log.position_at, document=document, at=at))
+
+    async def checkpoint(self, document: DocumentId, checkpoint: Checkpoint) -> None:
+        packing = await self._readers.read(partial(log.prepare, document=document, checkpoint=checkpoint))
+        await self._writer.carry_out(partial(log.put_in_place, packing=packing))
+
+    async def size(self, document: DocumentId) -> LogSize | None:
+        return await self._readers.read(partial(log.size, document=document))
+
+    async def quarantine(self, document: DocumentId, reason: str | None) -> None:
+        def mark(connection: sqlite3.Connection) -> None:
+            query = "UPDATE documents SET quarantined = ? WHERE id = ?"
+            if not connection.execute(query, (reason, document)).rowcount:
+                raise no_document(document)
+
+        await self._writer.carry_out(mark)
+
+    async def bound_before(self, document: DocumentId, clients: Sequence[ClientId]) -> frozenset[ClientId]:
+        return self._readers.look_up(partial(catalog.bound_before, document_=document, clients=clients))
+
+    async def project(self, name: str) -> Project | None:
+        return self._readers.look_up(partial(catalog.project, column="name", value=name))
+
+    async def project_by_id(self, project: ProjectId) -> Project | None:
+        return self._readers.look_up(partial(catalog.project, column="id", value=project))
+
+    async def projects(self) -> Sequence[Project]:
+        return await self._readers.read(catalog.projects)
+
+    async def document(self, document: DocumentId) -> Row | None:
+        return self._readers.look_up(partial(catalog.document, id_=document))
+
+    async def documents(self, ids: Sequence[DocumentId]) -> Mapping[DocumentId, Row]:
+        return await self._readers.read(partial(catalog.documents, ids=ids))
+
+    async def at_path(self, project: ProjectId, path: Path) -> Row | None:
+        return self._readers.look_up(partial(catalog.at_path, project_=project, path=path))
+
+    async def at_paths(self, project: ProjectId, paths: Sequence[Path]) -> Mapping[Path, Row]:
+        return await self._readers.read(partial(catalog.at_paths, project_=project, paths=paths))
+
+    async def led_from(self, project: ProjectId, path: Path) -> Row | None:
+        return self._readers.look_up(partial(catalog.led_from, project_=project, path=path))
+
+    async def deleted_at_path(self, project: ProjectId, path: Path) -> Row | None:
+        return self._readers.look_up(partial(catalog.deleted_at_path, project_=project, path=path))
+
+    async def tree(
+        self, project: ProjectId, *, prefix: str = "", after: Path | None = None, limit: int | None = None
+    ) -> Sequence[Row]:
+        query = partial(catalog.tree, project_=project, prefix=prefix, after=after, limit=limit)
+        return await self._readers.read(query)
+
+    async def tree_with_deleted(self, project: ProjectId) -> Sequence[Row]:
+        return await self._readers.read(partial(catalog.tree_with_deleted, project_=project))
+
+    async def owed(self) -> Sequence[Row]:
+        return await self._readers.read(catalog.owed)
+
+    async def events(self, project: ProjectId, *, after: int, limit: int) -> Sequence[Event]:
+        return await self._readers.read(partial(catalog.events, project_=project, after=after, limit=limit))
+
+    async def record(self, collection: str, project: ProjectId, key: str) -> bytes | None:
+        return self._readers.look_up(partial(catalog.record, collection=collection, project_=project, key=key))
+
+    async def records(self, collection: str, project: ProjectId, *, prefix: str = "") -> Mapping[str, bytes]:
+        query = partial(catalog.records, collection=collection, project_=project, prefix=prefix)
+        return await self._readers.read(query)
+
+    async def record_everywhere(self, collection: str, key: str) -> Mapping[ProjectId, bytes]:
+        return self._readers.look_up(partial(catalog.record_everywhere, collection=collection, key=key))
+
+    async def backup(self, destination: str) -> None:
+        await self._readers.read(partial(backup.copy, destination=pathlib.Path(destination)))
+
+    async def aclose(self) -> None:
+        """Commits that were accepted are finished and answered; then the threads end and the lock goes."""
+        lock, self._lock = self._lock, None
+        if lock is None:
+            return
+        self._readers.refuse()
+        self._writer.close()
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(self._end)
+            lock.release()
+
+    def _end(self) -> None:
+        # The writer last: whoever closes last checkpoints, and that must be the one that writes.
+        self._readers.close()
+        self._writer.join()
+
+
+def _lock(folder: pathlib.Path) -> DirectoryLock:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return DirectoryLock(folder)
+
+
+def _open(file: pathlib.Path) -> sqlite3.Connection:
+    file.touch(mode=0o600)
+    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False, cached_statements=256)
+    try:
+        for setting in _SETTINGS:
+            connection.execute(f"PRAGMA {setting}")
+        schema.prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+_SETTINGS: Final = (
+    "auto_vacuum = INCREMENTAL",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    f"wal_autocheckpoint = {WAL_PAGES}",
+    f"journal_size_limit = {WAL_PAGES * 4096}",
+    "mmap_size = 0",
+    "cache_size = -16000",
+)
