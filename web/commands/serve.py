@@ -1,0 +1,34 @@
+"""`quire serve`."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import click
+
+from web.commands.common import data_option, debug_option
+from web.settings import Settings
+
+
+@click.command()
+@click.option("--host", help="The address to listen at [QUIRE_HOST, else 127.0.0.1].")
+@click.option("--port", type=int, help="The port to listen at; 0 takes a free one [QUIRE_PORT, else 8000].")
+@data_option
+@debug_option
+def serve(host: str | None, port: int | None, data: pathlib.Path | None) -> Any:
+    """Serve the projects of a data directory.
+
+    With no settings at all: on http://127.0.0.1:8000, with the database, the objects and the git repositories in
+    ./quire-data, which is made when it is not there. Prints an address that logs in, where the data lies, and how to
+    clone. Ctrl-C (or SIGTERM) stops it in order, with a last commit.
+
+    \b
+    quire serve
+    quire serve --port 9000 --data /srv/quire
+    QUIRE_PUBLIC_URL=https://example.org/quire quire serve --host 0.0.0.0
+    """
+    settings = Settings.load(host=host, port=port, data=data)
+    from web.server import run
+
+    return run(settings)
