@@ -1,8 +1,8 @@
 """Which tokens of two sequences are the same ones: the heart of diff and merge. PURE.
 
 `align` is near linear whatever it is given. It trims what the ends have in common, drops tokens that the other side does
-not have, tries Myers' greedy algorithm while the two are close, splits at tokens that are unique on both sides (patience)
-when they are not, and at last takes Myers' furthest path piece by piece. All of it draws on one budget of steps; when
+not have, halves regions at Myers' middle snake while the two are close, splits them at tokens that are unique on both
+sides (patience) when they are not, and at last goes Myers' furthest way piece by piece. All of it draws on one budget of steps; when
 that is spent, the regions that are left count as changed. So a result is always right, and on hostile input merely coarse.
 
 Where an alignment has a choice, changes slide down as far as they can, or to where the other side changed too: as people
@@ -53,8 +53,8 @@ def align(before: Sequence[Hashable], after: Sequence[Hashable], budget: Budget)
     same_a, same_b = bytearray(len(a)), bytearray(len(b))
     for i, j in _matches(a, b, budget):
         same_a[i] = same_b[j] = 1
-    _slide(a, same_a, _gaps(same_b))
-    _slide(b, same_b, _gaps(same_a))
+    _slide(a, same_a, _gaps(same_b), budget)
+    _slide(b, same_b, _gaps(same_a), budget)
     return _changes(same_a, same_b)
 
 
@@ -68,7 +68,8 @@ def _matches(a: list[int], b: list[int], budget: Budget) -> list[tuple[int, int]
     """Pairs of indices of equal tokens, rising in both, in any order of the list."""
     pairs: list[tuple[int, int]] = []
     start, a1, b1 = _trim(a, b, 0, len(a), 0, len(b), pairs)
-    common = set(a[start:a1]).intersection(b[start:b1])
+    # Common to the whole texts: a copy of what was trimmed is to stay next to its neighbours.
+    common = set(a).intersection(b)
     at_a = [i for i in range(start, a1) if a[i] in common]
     at_b = [j for j in range(start, b1) if b[j] in common]
     x, y = [a[i] for i in at_a], [b[j] for j in at_b]
@@ -81,19 +82,15 @@ def _matches(a: list[int], b: list[int], budget: Budget) -> list[tuple[int, int]
         x0, y0 = x0 + skipped, y0 + skipped
         if not budget.take(len(inner) - trimmed) or x0 == x1 or y0 == y1:
             continue
-        run, at_x, at_y = _greedy(x, y, x0, x1, y0, y1, NEAR, budget)
-        if (at_x, at_y) == (x1, y1):
-            inner += run
-        elif anchors := _anchors(x, y, x0, x1, y0, y1, budget):
+        i, j, near = _middle(x, y, x0, x1, y0, y1, budget)
+        if not near and (anchors := _anchors(x, y, x0, x1, y0, y1, budget)):
             inner += anchors
             for i, j in anchors:
                 regions.append((x0, i, y0, j))
                 x0, y0 = i + 1, j + 1
             regions.append((x0, x1, y0, y1))
-        else:
-            inner += run
-            if budget.left > 0:
-                regions.append((at_x, x1, at_y, y1))
+        elif budget.left > 0:
+            regions += (i, x1, j, y1), (x0, i, y0, j)
     pairs += [(at_a[i], at_b[j]) for i, j in inner]
     return pairs
 
@@ -160,55 +157,52 @@ def _rising(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return chain
 
 
-def _greedy(
-    a: list[int], b: list[int], a0: int, a1: int, b0: int, b1: int, most: int, budget: Budget
-) -> tuple[list[tuple[int, int]], int, int]:
-    """Myers' greedy algorithm, up to `most` differences: the pairs of the furthest path, and where it ends.
+def _middle(a: list[int], b: list[int], a0: int, a1: int, b0: int, b1: int, budget: Budget) -> tuple[int, int, bool]:
+    """Myers' middle snake: a point of a shortest path through a region whose ends differ, where its halves meet.
 
-    The path may end before the region does: then it is the one that came furthest.
+    With more than `NEAR` differences, or without budget, it is the furthest point that was reached, and False.
     """
     n, m = a1 - a0, b1 - b0
-    reach = {1: 0}
-    trace: list[dict[int, int]] = []
-    best_d, best_k, best = 0, 0, -1
-    for d in range(min(most, n + m) + 1):
-        row: dict[int, int] = {}
+    odd = (n - m) % 2
+    ahead, back = {0: 0}, {n - m: n}
+    for d in range(1, NEAR // 2 + 1):
         walked = 0
-        for k in range(max(-d, -m + (m + d) % 2), min(d, n - (n + d) % 2) + 1, 2):
-            left, up = reach.get(k - 1, _NOWHERE), reach.get(k + 1, _NOWHERE)
-            x = up if k == -d or (k != d and left < up) else left + 1
+        for k in _diagonals(d, n, m):
+            left, up = ahead.get(k - 1, _NOWHERE), ahead.get(k + 1, _NOWHERE)
+            x = left + 1 if left >= up else up
             y = x - k
-            if x > n or y > m or x < 0 or y < 0:
+            if not (0 <= x <= n and 0 <= y <= m):
                 continue
-            before = x
+            walked -= x
             while x < n and y < m and a[a0 + x] == b[b0 + y]:
-                x += 1
-                y += 1
-            walked += x - before
-            row[k] = x
-            if x + y > best:
-                best_d, best_k, best = d, k, x + y
-            if x == n and y == m:
-                break
-        trace.append(row)
-        if best == n + m or not budget.take(walked + len(row)):
+                x, y = x + 1, y + 1
+            walked += x
+            ahead[k] = x
+            if odd and back.get(k, n + 1) <= x:
+                return a0 + x, b0 + y, True
+        for mirrored in _diagonals(d, m, n):
+            k = n - m + mirrored
+            left, up = back.get(k - 1, -_NOWHERE), back.get(k + 1, -_NOWHERE)
+            x = left if left < up else up - 1
+            y = x - k
+            if not (0 <= x <= n and 0 <= y <= m):
+                continue
+            walked += x
+            while x > 0 and y > 0 and a[a0 + x - 1] == b[b0 + y - 1]:
+                x, y = x - 1, y - 1
+            walked -= x
+            back[k] = x
+            if not odd and ahead.get(k, -1) >= x:
+                return a0 + x, b0 + y, True
+        if not budget.take(walked + 2 * d):
             break
-        reach = row
-    return _walk_back(trace, best_d, best_k, a0, b0), a0 + trace[best_d][best_k], b0 + trace[best_d][best_k] - best_k
+    x, k = max((2 * x - k, x, k) for k, x in ahead.items())[1:]
+    return a0 + x, b0 + x - k, False
 
 
-def _walk_back(trace: list[dict[int, int]], d: int, k: int, a0: int, b0: int) -> list[tuple[int, int]]:
-    pairs: list[tuple[int, int]] = []
-    x = trace[d][k]
-    while d > 0:
-        row = trace[d - 1]
-        left, up = row.get(k - 1, _NOWHERE), row.get(k + 1, _NOWHERE)
-        down = k == -d or (k != d and left < up)
-        begin = up if down else left + 1
-        pairs += zip(range(a0 + begin, a0 + x), range(b0 + begin - k, b0 + x - k), strict=True)
-        x, k, d = (up, k + 1, d - 1) if down else (left, k - 1, d - 1)
-    pairs += zip(range(a0, a0 + x), range(b0, b0 + x), strict=True)
-    return pairs
+def _diagonals(d: int, n: int, m: int) -> range:
+    """The diagonals that d differences can lead to inside n by m, the highest first."""
+    return range(min(d, n - (n - d) % 2), max(-d, -m + (m - d) % 2) - 1, -2)
 
 
 def _gaps(same: bytearray) -> list[bool]:
@@ -225,35 +219,50 @@ def _gaps(same: bytearray) -> list[bool]:
     return gaps
 
 
-def _slide(tokens: list[int], same: bytearray, other: list[bool]) -> None:
-    """Moves every run of changed tokens down while it stays the same change, joining those it meets; then back up, to the
-    lowest place where the other side changed too, if there is one."""
-    end, size = 0, len(tokens)
-    rank = 0
+def _slide(tokens: list[int], same: bytearray, other: list[bool], budget: Budget) -> None:
+    """Moves every run of changed tokens up and down while it stays the same change, joining those it meets; and leaves it
+    at the lowest place, or at the lowest place where the other side changed too, if there is one."""
+    end = rank = 0
     while (start := same.find(0, end)) >= 0:
-        rank += start - end
-        floor = end
-        end = _run_end(same, start)
-        aligned = rank if other[rank] else -1
-        while end < size and tokens[start] == tokens[end]:
-            same[start], same[end] = 1, 0
-            start, rank = start + 1, rank + 1
-            joined = _run_end(same, end)
-            if joined > end + 1:
-                aligned, floor = -1, start
-            end = joined
-            if other[rank]:
-                aligned = rank
-        lowest = rank
-        while rank > aligned and start > floor and tokens[start - 1] == tokens[end - 1]:
-            start, end, rank = start - 1, end - 1, rank - 1
-            same[start], same[end] = 0, 1
-            if other[rank]:
-                break
-        if not other[rank]:
-            while rank < lowest:
-                same[start], same[end] = 1, 0
-                start, end, rank = start + 1, end + 1, rank + 1
+        run = _Run(tokens, same, start, _run_end(same, start), rank + start - end)
+        size = 0
+        aligned = -1
+        while size != run.end - run.start and budget.left > 0:
+            size = run.end - run.start
+            while budget.take(1) and run.up():
+                pass
+            aligned = run.rank if other[run.rank] else -1
+            while budget.take(1) and run.down():
+                if other[run.rank]:
+                    aligned = run.rank
+        while aligned >= 0 and run.rank > aligned and run.up():
+            pass
+        end, rank = run.end, run.rank
+
+
+class _Run:
+    """A run of changed tokens, none before or behind it, and the number of tokens before it that stayed."""
+
+    __slots__ = ("end", "rank", "same", "start", "tokens")
+
+    def __init__(self, tokens: list[int], same: bytearray, start: int, end: int, rank: int) -> None:
+        self.tokens, self.same, self.start, self.end, self.rank = tokens, same, start, end, rank
+
+    def up(self) -> bool:
+        start, end = self.start - 1, self.end - 1
+        if start < 0 or self.tokens[start] != self.tokens[end]:
+            return False
+        self.same[start], self.same[end] = 0, 1
+        self.start, self.end, self.rank = self.same.rfind(1, 0, start) + 1, end, self.rank - 1
+        return True
+
+    def down(self) -> bool:
+        start, end = self.start, self.end
+        if end == len(self.tokens) or self.tokens[start] != self.tokens[end]:
+            return False
+        self.same[start], self.same[end] = 1, 0
+        self.start, self.end, self.rank = start + 1, _run_end(self.same, end), self.rank + 1
+        return True
 
 
 def _run_end(same: bytearray, start: int) -> int:
