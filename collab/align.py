@@ -13,12 +13,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Hashable, Sequence
+from itertools import compress
 from typing import Final, NamedTuple, Self
 
 NEAR: Final = 64
 """Differences that are looked for before a region is split at its unique tokens."""
 
 _NOWHERE: Final = -(1 << 60)
+
+_Region = tuple[int, int, int, int]
+"""`a[a0:a1]` and `b[b0:b1]`, as a0, a1, b0, b1."""
 
 
 class Change(NamedTuple):
@@ -31,15 +35,20 @@ class Change(NamedTuple):
 
 
 class Budget:
-    """The steps that an alignment may still take; a step is a comparison, and costs well under a microsecond."""
+    """The steps that an alignment may still take; a step costs about a microsecond."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
 
     @classmethod
-    def of(cls, before: str, after: str, *, base: int = 20_000) -> Self:
+    def for_lines(cls, before: str, after: str) -> Self:
         """What two texts are worth: enough for all but the most different ones."""
-        return cls(base + len(before) + len(after))
+        return cls(20_000 + len(before) + len(after))
+
+    @classmethod
+    def for_gap(cls, before: str, after: str) -> Self:
+        """What a gap between lines that stayed is worth, of which there may be thousands."""
+        return cls(500 + (len(before) + len(after)) // 2)
 
     def take(self, steps: int) -> bool:
         """Pays; whether there was enough."""
@@ -50,9 +59,7 @@ class Budget:
 def align(before: Sequence[Hashable], after: Sequence[Hashable], budget: Budget) -> list[Change]:
     """The changes that make `after` of `before`, in order; between two of them lies at least one token that stayed."""
     a, b = _numbered(before, after)
-    same_a, same_b = bytearray(len(a)), bytearray(len(b))
-    for i, j in _matches(a, b, budget):
-        same_a[i] = same_b[j] = 1
+    same_a, same_b = _same(a, b, budget)
     _slide(a, same_a, _gaps(same_b), budget)
     _slide(b, same_b, _gaps(same_a), budget)
     return _changes(same_a, same_b)
@@ -64,55 +71,57 @@ def _numbered(before: Sequence[Hashable], after: Sequence[Hashable]) -> tuple[li
     return [numbers.setdefault(t, len(numbers)) for t in before], [numbers.setdefault(t, len(numbers)) for t in after]
 
 
-def _matches(a: list[int], b: list[int], budget: Budget) -> list[tuple[int, int]]:
-    """Pairs of indices of equal tokens, rising in both, in any order of the list."""
-    pairs: list[tuple[int, int]] = []
-    start, a1, b1 = _trim(a, b, 0, len(a), 0, len(b), pairs)
+def _same(a: list[int], b: list[int], budget: Budget) -> tuple[bytearray, bytearray]:
+    """For every token of either side, whether it stayed; the first that stayed here is the first that stayed there."""
+    same_a, same_b = bytearray(len(a)), bytearray(len(b))
+    a0, a1, b0, b1 = _trim(a, b, same_a, same_b, (0, len(a), 0, len(b)))
     # Common to the whole texts: a copy of what was trimmed is to stay next to its neighbours.
     common = set(a).intersection(b)
-    at_a = [i for i in range(start, a1) if a[i] in common]
-    at_b = [j for j in range(start, b1) if b[j] in common]
+    at_a = [i for i in range(a0, a1) if a[i] in common]
+    at_b = [j for j in range(b0, b1) if b[j] in common]
     x, y = [a[i] for i in at_a], [b[j] for j in at_b]
-    inner: list[tuple[int, int]] = []
-    regions = [(0, len(x), 0, len(y))]
+    for at, same, kept in zip((at_a, at_b), (same_a, same_b), _halve(x, y, budget), strict=True):
+        for i in compress(at, kept):
+            same[i] = 1
+    return same_a, same_b
+
+
+def _halve(a: list[int], b: list[int], budget: Budget) -> tuple[bytearray, bytearray]:
+    """The same, region by region."""
+    same_a, same_b = bytearray(len(a)), bytearray(len(b))
+    regions = [(0, len(a), 0, len(b))]
     while regions:
-        x0, x1, y0, y1 = regions.pop()
-        trimmed = len(inner)
-        skipped, x1, y1 = _trim(x, y, x0, x1, y0, y1, inner)
-        x0, y0 = x0 + skipped, y0 + skipped
-        if not budget.take(len(inner) - trimmed) or x0 == x1 or y0 == y1:
+        a0, a1, b0, b1 = region = _trim(a, b, same_a, same_b, regions.pop())
+        if a0 == a1 or b0 == b1 or budget.left < 0:
             continue
-        i, j, near = _middle(x, y, x0, x1, y0, y1, budget)
-        if not near and (anchors := _anchors(x, y, x0, x1, y0, y1, budget)):
-            inner += anchors
+        i, j, near = _middle(a, b, region, budget)
+        if not near and (anchors := _anchors(a, b, region, budget)):
             for i, j in anchors:
-                regions.append((x0, i, y0, j))
-                x0, y0 = i + 1, j + 1
-            regions.append((x0, x1, y0, y1))
-        elif budget.left > 0:
-            regions += (i, x1, j, y1), (x0, i, y0, j)
-    pairs += [(at_a[i], at_b[j]) for i, j in inner]
-    return pairs
+                same_a[i] = same_b[j] = 1
+                if a0 < i and b0 < j:
+                    regions.append((a0, i, b0, j))
+                a0, b0 = i + 1, j + 1
+            regions.append((a0, a1, b0, b1))
+        else:
+            regions += (i, a1, j, b1), (a0, i, b0, j)
+    return same_a, same_b
 
 
-def _trim(
-    a: list[int], b: list[int], a0: int, a1: int, b0: int, b1: int, pairs: list[tuple[int, int]]
-) -> tuple[int, int, int]:
-    """Adds what the ends of a region have in common to the pairs: the length of that at its begin, and its new ends."""
-    most = min(a1 - a0, b1 - b0)
-    head = 0
-    while head < most and a[a0 + head] == b[b0 + head]:
-        head += 1
-    pairs += zip(range(a0, a0 + head), range(b0, b0 + head), strict=True)
-    tail = 0
-    while tail < most - head and a[a1 - 1 - tail] == b[b1 - 1 - tail]:
-        tail += 1
-    pairs += zip(range(a1 - tail, a1), range(b1 - tail, b1), strict=True)
-    return head, a1 - tail, b1 - tail
+def _trim(a: list[int], b: list[int], same_a: bytearray, same_b: bytearray, region: _Region) -> _Region:
+    """Marks what the ends of a region have in common: what is left of it."""
+    a0, a1, b0, b1 = region
+    while a0 < a1 and b0 < b1 and a[a0] == b[b0]:
+        same_a[a0] = same_b[b0] = 1
+        a0, b0 = a0 + 1, b0 + 1
+    while a0 < a1 and b0 < b1 and a[a1 - 1] == b[b1 - 1]:
+        a1, b1 = a1 - 1, b1 - 1
+        same_a[a1] = same_b[b1] = 1
+    return a0, a1, b0, b1
 
 
-def _anchors(a: list[int], b: list[int], a0: int, a1: int, b0: int, b1: int, budget: Budget) -> list[tuple[int, int]]:
+def _anchors(a: list[int], b: list[int], region: _Region, budget: Budget) -> list[tuple[int, int]]:
     """Tokens that are unique on both sides of a region, as many as have the same order there."""
+    a0, a1, b0, b1 = region
     if not budget.take(a1 - a0 + b1 - b0):
         return []
     unique_b = _unique(b, b0, b1)
@@ -157,11 +166,12 @@ def _rising(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return chain
 
 
-def _middle(a: list[int], b: list[int], a0: int, a1: int, b0: int, b1: int, budget: Budget) -> tuple[int, int, bool]:
+def _middle(a: list[int], b: list[int], region: _Region, budget: Budget) -> tuple[int, int, bool]:
     """Myers' middle snake: a point of a shortest path through a region whose ends differ, where its halves meet.
 
     With more than `NEAR` differences, or without budget, it is the furthest point that was reached, and False.
     """
+    a0, a1, b0, b1 = region
     n, m = a1 - a0, b1 - b0
     odd = (n - m) % 2
     ahead, back = {0: 0}, {n - m: n}

@@ -59,8 +59,8 @@ def merge(base: str, ours: str, theirs: str) -> Merged | Conflicted:
     if base == ours:
         return Merged(theirs)
     base_lines, our_lines, their_lines = lines(base), lines(ours), lines(theirs)
-    our_changes = align(base_lines, our_lines, Budget.of(base, ours))
-    their_changes = align(base_lines, their_lines, Budget.of(base, theirs))
+    our_changes = align(base_lines, our_lines, Budget.for_lines(base, ours))
+    their_changes = align(base_lines, their_lines, Budget.for_lines(base, theirs))
     merged: list[str] = []
     hunks: list[Hunk] = []
     at = 0

@@ -222,7 +222,7 @@ def _refine(before: str, after: str, gap: Change, level: int) -> Iterator[Change
         return
     split = _LEVELS[level]
     tokens_a, tokens_b = split(a), split(b)
-    budget = Budget.of(a, b, base=500) if level else Budget.of(a, b)
+    budget = Budget.for_gap(a, b) if level else Budget.for_lines(a, b)
     found = _in_characters(align(tokens_a, tokens_b, budget), tokens_a, tokens_b, gap)
     for change in found if level == 0 else _worthwhile(found):
         yield from _refine(before, after, change, level + 1)
