@@ -1,7 +1,7 @@
 """What a commit does to the tables: appends and changes of the catalog, inside a transaction that the writer holds.
 
-Whatever these functions raise on purpose (`PathTaken`, `Stale`, `NotFound`) leaves statements behind that the writer
-rolls back to its savepoint; `append_one` alone changes nothing when it raises.
+What `change` raises on purpose (`PathTaken`, `Stale`, `NotFound`) leaves statements behind that the writer rolls back to
+its savepoint; an `append` that is refused has done nothing.
 """
 
 from __future__ import annotations
@@ -31,87 +31,93 @@ from collab.store.base import (
 )
 from collab.store.refusals import moved_on, name_taken, no_document, no_project, path_taken, record_moved
 
-_ADVANCE: Final = (
-    "UPDATE documents SET head = head + ?1, updated_at = ?2, updated_by = ?3 "
-    "WHERE id = ?4 AND (?5 IS NULL OR head = ?5) RETURNING n, head"
-)
+# One statement for any number of entries: between statements the interpreter lock changes hands, and a writer that has to
+# win it back for every row falls behind a busy event loop. (The triggers of `schema` move the heads and bind the clients.)
 _ENTRY: Final = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_CLIENT: Final = "INSERT OR IGNORE INTO clients VALUES (?, ?, ?)"
+_ENTRIES: Final = f"""
+INSERT INTO entries
+SELECT {", ".join(f"json_extract(value, '$[{column}]')" for column in range(8))},
+       substr(?2, json_extract(value, '$[8]'), json_extract(value, '$[9]'))
+FROM json_each(?1)
+"""
 _EVENT: Final = f"INSERT INTO events({rows.EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DOCUMENT: Final = f"INSERT INTO documents({rows.DOCUMENT}) VALUES ({', '.join('?' * 21)})"
 _LIVE: Final = "deleted_at IS NULL AND staged IS NULL"
 
 
+FLUSH: Final = 32 << 20
+"""Entries are held back until they weigh so many bytes, or the transaction ends."""
+REMEMBERED: Final = 10_000
+
+Heads = dict[DocumentId, tuple[int, Position]]
+"""The number and the head of documents that were appended to lately. Only the writer changes heads, so it may remember
+them; whatever is rolled back, or forgotten for good, clears it all."""
+
+
 class Transaction:
     """One group of commits being carried out at the time `at`."""
 
-    def __init__(self, connection: sqlite3.Connection, at: Millis) -> None:
+    def __init__(self, connection: sqlite3.Connection, at: Millis, heads: Heads) -> None:
         self.at = at
+        self._heads = heads
         self._execute = connection.execute
         self._executemany = connection.executemany
         self._entries: list[tuple[Any, ...]] = []
-        self._clients: list[tuple[Any, ...]] = []
+        self._weight = 0
 
     def append(self, append: Append) -> Position:
-        """The new head. The entries themselves wait for `flush`: many of them cost one call then."""
-        entries = append.entries
-        if not entries:
-            return self._stand(append)
-        found = self._execute(
-            _ADVANCE, (len(entries), self.at, entries[-1].actor, append.document, append.expect)
-        ).fetchall()
-        if not found:
-            raise self._missed(append)
-        document, head = found[0]
-        position = head - len(entries)
-        for entry in entries:
-            position += 1
-            clients = entry.clients
+        """The new head. The entries themselves wait for `flush`."""
+        known = self._heads.get(append.document) or self._look_up(append.document)
+        document, head = known
+        if append.expect is not None and append.expect != head:
+            raise moved_on(append.document, append.expect, head)
+        for entry in append.entries:
+            head = Position(head + 1)
             self._entries.append(
                 (
                     document,
-                    position,
+                    head,
                     self.at,
                     entry.kind,
                     entry.actor,
                     entry.on_behalf_of,
                     entry.turn,
-                    ",".join(map(str, clients)) if clients else None,
+                    entry.clients or None,
                     entry.payload,
                 )
             )
-            for client in clients:
-                self._clients.append((document, client, entry.actor))
-        return Position(head)
+            self._weight += len(entry.payload)
+        self._heads[append.document] = (document, head)
+        if self._weight > FLUSH:
+            self.flush()
+        return head
 
     def flush(self) -> None:
-        if self._entries:
-            self._executemany(_ENTRY, self._entries)
-            self._entries = []
-        if self._clients:
-            self._executemany(_CLIENT, self._clients)
-            self._clients = []
+        """Writes the entries that wait."""
+        waiting, self._entries, self._weight = self._entries, [], 0
+        if len(waiting) == 1:
+            *columns, clients, payload = waiting[0]
+            self._execute(_ENTRY, (*columns, clients and rows.encode(clients), payload))
+        elif waiting:
+            self._execute(_ENTRIES, _joined(waiting))
 
     def forget(self) -> None:
-        """Entries that wait belong to what is being rolled back."""
-        self._entries = []
-        self._clients = []
+        """What waits, and what is remembered, belongs to what is being rolled back."""
+        self._entries, self._weight = [], 0
+        self._heads.clear()
+
+    def _look_up(self, document: DocumentId) -> tuple[int, Position]:
+        found: tuple[int, Position] | None
+        found = self._execute("SELECT n, head FROM documents WHERE id = ?", (document,)).fetchone()
+        if found is None:
+            raise no_document(document)
+        if len(self._heads) >= REMEMBERED:
+            self._heads.clear()
+        return found
 
     def change(self, change: Change) -> tuple[Event, ...]:
         """Carries out one change, and says which events it made."""
         return _HANDLERS[type(change)](self, change) or ()
-
-    def _stand(self, append: Append) -> Position:
-        found = self._execute("SELECT head FROM documents WHERE id = ?", (append.document,)).fetchone()
-        if found is None or append.expect not in (None, found[0]):
-            raise self._missed(append)
-        return Position(found[0])
-
-    def _missed(self, append: Append) -> Exception:
-        found = self._execute("SELECT head FROM documents WHERE id = ?", (append.document,)).fetchone()
-        if found is None:
-            return no_document(append.document)
-        return moved_on(append.document, append.expect, found[0])
 
     def create_project(self, change: CreateProject) -> None:
         project = change.project
@@ -257,6 +263,7 @@ class Transaction:
         return path_taken(rows.from_bytes(path))
 
     def _forget_documents(self, condition: str, value: str) -> None:
+        self._heads.clear()
         which = f"(SELECT n FROM documents WHERE {condition})"
         for table in ("entries", "clients", "segments", "checkpoints", "former_paths"):
             self._execute(f"DELETE FROM {table} WHERE document IN {which}", (value,))
@@ -274,3 +281,13 @@ _HANDLERS: Final[dict[type, Callable[[Transaction, Any], tuple[Event, ...] | Non
     Emit: Transaction.emit,
     PutRecord: Transaction.put_record,
 }
+
+
+def _joined(waiting: list[tuple[Any, ...]]) -> tuple[str, bytes]:
+    """Columns as JSON, each with where its payload begins (counted from 1) and how long it is; and all payloads."""
+    begin = 1
+    columns = []
+    for *values, payload in waiting:
+        columns.append((*values, begin, len(payload)))
+        begin += len(payload)
+    return rows.encode(columns), b"".join(values[-1] for values in waiting)

@@ -15,8 +15,8 @@ from itertools import accumulate
 from typing import Any, Final
 
 from collab.errors import Quarantined
-from collab.ids import ActorId, ClientId, DocumentId, Millis, Position
-from collab.store import segments
+from collab.ids import ActorId, DocumentId, Millis, Position
+from collab.store import rows, segments
 from collab.store.base import Checkpoint, Entry, Loaded, Logged, LogSize
 from collab.store.refusals import beyond_head, no_document
 from collab.store.thinning import Mark, superfluous
@@ -174,7 +174,7 @@ def _logged(columns: tuple[Any, ...]) -> Logged:
             payload=payload,
             on_behalf_of=on_behalf_of,
             turn=turn,
-            clients=tuple(ClientId(int(client)) for client in clients.split(",")) if clients else (),
+            clients=tuple(rows.decode(clients)) if clients else (),
         ),
     )
 

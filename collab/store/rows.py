@@ -133,8 +133,8 @@ def event(columns: Columns) -> Event:
         document=document_,
         sha=sha,
         position=position,
-        actors=tuple(_decode(actors)) if actors else (),
-        data=_decode(data) if data else {},
+        actors=tuple(decode(actors)) if actors else (),
+        data=decode(data) if data else {},
         n=n,
         at=at,
     )
@@ -150,14 +150,15 @@ def event_columns(event_: Event) -> Columns:
         event_.document,
         event_.sha,
         event_.position,
-        _encode(event_.actors) if event_.actors else None,
-        _encode(event_.data) if event_.data else None,
+        encode(event_.actors) if event_.actors else None,
+        encode(event_.data) if event_.data else None,
     )
 
 
-def _encode(value: object) -> str:
+def encode(value: object) -> str:
+    """JSON text."""
     return msgspec.json.encode(value).decode()
 
 
-def _decode(text: str) -> Any:
+def decode(text: str) -> Any:
     return msgspec.json.decode(text)

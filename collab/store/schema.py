@@ -15,6 +15,7 @@ from typing import Final
 from sqlite_utils import Database, Migrations
 
 from collab.errors import Unavailable
+from collab.ids import Millis
 
 FILE: Final = "quire.sqlite"
 
@@ -23,7 +24,7 @@ Step = Callable[[Database], None]
 
 def tables(db: Database) -> None:
     """Format 1."""
-    for statement in _TABLES.split(";\n"):
+    for statement in _TABLES.split(";\n\n"):
         db.execute(statement)
 
 
@@ -47,8 +48,18 @@ def prepare(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> No
     migrations.apply(db)
 
 
+def newest_time(connection: sqlite3.Connection) -> Millis:
+    """The latest time in the log and the catalog."""
+    query = """
+        SELECT max((SELECT coalesce(max(updated_at), 0) FROM documents), (SELECT coalesce(max(created_at), 0) FROM projects),
+                   (SELECT coalesce(max(e.at), 0) FROM projects AS p JOIN events AS e ON e.project = p.id AND e.n = p.events))
+    """
+    (value,) = connection.execute(query).fetchone()
+    return Millis(value)
+
+
 def number(connection: sqlite3.Connection, key: str) -> int:
-    """One of the numbers in `meta`: format, epoch, node, last_at."""
+    """One of the numbers in `meta`: format, epoch, node."""
     (value,) = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return int(value)
 
@@ -89,14 +100,17 @@ def _recorded(number_: int, step: Step) -> Step:
 
 
 # `documents.n` stands for the document's id in everything that there is much of. `entries` holds what is not packed yet,
-# clustered by document, so that a load is one range.
+# clustered by document, so that a load is one range; whatever enters it moves its document's head and binds its clients.
 _TABLES: Final = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO meta(key, value) VALUES ('epoch', 1), ('node', 0), ('last_at', 0);
+
+INSERT INTO meta(key, value) VALUES ('epoch', 1), ('node', 0);
+
 CREATE TABLE projects(
     id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
     events INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
+
 CREATE TABLE documents(
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL, path BLOB NOT NULL,
     kind TEXT NOT NULL, mode INTEGER NOT NULL, eol TEXT NOT NULL, bom INTEGER NOT NULL, object TEXT,
@@ -104,38 +118,57 @@ CREATE TABLE documents(
     announced INTEGER NOT NULL, created_at INTEGER NOT NULL, created_by TEXT NOT NULL, updated_at INTEGER NOT NULL,
     updated_by TEXT NOT NULL, deleted_at INTEGER, deleted_by TEXT, staged TEXT, quarantined TEXT
 );
+
 CREATE UNIQUE INDEX documents_live ON documents(project, path) WHERE deleted_at IS NULL AND staged IS NULL;
+
 CREATE INDEX documents_deleted ON documents(project, path, deleted_at) WHERE deleted_at IS NOT NULL;
+
 CREATE INDEX documents_staged ON documents(staged) WHERE staged IS NOT NULL;
+
 CREATE TABLE former_paths(
     n INTEGER PRIMARY KEY, project TEXT NOT NULL, path BLOB NOT NULL, document INTEGER NOT NULL, at INTEGER NOT NULL,
     leads INTEGER NOT NULL
 );
+
 CREATE INDEX former_paths_path ON former_paths(project, path);
+
 CREATE INDEX former_paths_document ON former_paths(document);
+
 CREATE TABLE entries(
     document INTEGER NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL,
     actor TEXT NOT NULL, on_behalf_of TEXT, turn TEXT, clients TEXT, payload BLOB NOT NULL,
     PRIMARY KEY (document, position)
 ) WITHOUT ROWID;
+
 CREATE TABLE clients(
     document INTEGER NOT NULL, client INTEGER NOT NULL, actor TEXT NOT NULL, PRIMARY KEY (document, client)
 ) WITHOUT ROWID;
+
 CREATE TABLE segments(
     document INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, until INTEGER NOT NULL,
     weight INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (document, first)
 );
+
 CREATE TABLE checkpoints(
     document INTEGER NOT NULL, position INTEGER NOT NULL, coding INTEGER NOT NULL, state BLOB NOT NULL,
     PRIMARY KEY (document, position)
 );
+
 CREATE TABLE events(
     project TEXT NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, path BLOB, document TEXT,
     sha TEXT, position INTEGER, actors TEXT, data TEXT, PRIMARY KEY (project, n)
 ) WITHOUT ROWID;
+
 CREATE TABLE records(
     collection TEXT NOT NULL, project TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (collection, project, key)
 ) WITHOUT ROWID;
-CREATE INDEX records_everywhere ON records(collection, key)
+
+CREATE INDEX records_everywhere ON records(collection, key);
+
+CREATE TRIGGER entries_advance AFTER INSERT ON entries BEGIN
+    UPDATE documents SET head = NEW.position, updated_at = NEW.at, updated_by = NEW.actor WHERE n = NEW.document;
+    INSERT INTO clients SELECT NEW.document, value, NEW.actor FROM json_each(NEW.clients) WHERE true
+        ON CONFLICT DO NOTHING;
+END
 """

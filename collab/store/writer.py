@@ -24,8 +24,8 @@ from typing import Any, Final, TypeVar
 from collab.errors import LogFailed, QuireError
 from collab.ids import Millis
 from collab.store.base import Append, Change, Committed
-from collab.store.changes import Transaction
-from collab.store.schema import number
+from collab.store.changes import FLUSH, Heads, Transaction
+from collab.store.schema import newest_time
 
 GROUP: Final = 1000
 """At most so many jobs to a transaction, so that the first of them does not wait for ever."""
@@ -58,6 +58,17 @@ class Job:
         self.changes = changes
         self.work = work
 
+    @property
+    def is_append(self) -> bool:
+        """Nothing but entries for one document."""
+        return len(self.appends) == 1 and not self.changes
+
+    @property
+    def weight(self) -> int:
+        """About how much the write-ahead log grows by it."""
+        payloads = sum(len(entry.payload) for append in self.appends for entry in append.entries)
+        return payloads + _PAGE * (len(self.appends) + len(self.changes) + 1)
+
 
 Outcome = tuple[Job, Any, BaseException | None]
 
@@ -69,7 +80,8 @@ class Writer:
         self._connection = connection
         self._clock = clock
         self._loop = loop
-        self._last_at = number(connection, "last_at")
+        self._last_at = newest_time(connection)
+        self._heads: Heads = {}
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
         self._grown = 0
@@ -137,26 +149,30 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - handed to the caller; the thread must outlive it
             self._roll_back()
             if len(group) == 1:
-                return [(group[0], None, error)]
+                return [(group[0], None, _failed(error) if isinstance(error, sqlite3.Error) else error)]
             return [outcome for job in group for outcome in self._carry_out([job])]
 
     def _transaction(self, group: list[Job]) -> list[Outcome]:
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        at = self._now()
-        transaction = Transaction(self._connection, at)
+        self._last_at = Millis(max(self._last_at, self._clock()))
+        transaction = Transaction(self._connection, self._last_at, self._heads)
+        weight = sum(job.weight for job in group)
+        self._grown += weight
+        if weight <= FLUSH and all(job.is_append for job in group):
+            # Then `flush` is the one statement that writes, and a statement is a transaction.
+            outcomes = [self._attempt(job, transaction) for job in group]
+            transaction.flush()
+            return outcomes
+        self._connection.execute("BEGIN IMMEDIATE")
         outcomes = [self._attempt(job, transaction) for job in group]
         transaction.flush()
-        execute("UPDATE meta SET value = ? WHERE key = 'last_at'", (at,))
-        execute("COMMIT")
+        self._connection.execute("COMMIT")
         return outcomes
 
     def _attempt(self, job: Job, transaction: Transaction) -> Outcome:
         try:
-            if len(job.appends) == 1 and not job.changes:
-                # A refused append changes nothing, so the commonest of jobs needs no savepoint.
+            if job.is_append:
+                # Refused, it has changed nothing: the commonest of jobs needs no savepoint.
                 append = job.appends[0]
-                self._grown += len(append.entries[0].payload) + _PAGE if append.entries else 0
                 return job, Committed(transaction.at, {append.document: transaction.append(append)}, ()), None
             return job, self._in_savepoint(job, transaction), None
         except QuireError as error:
@@ -179,18 +195,11 @@ class Writer:
         events = [event for change in job.changes for event in transaction.change(change)]
         heads = {append.document: transaction.append(append) for append in job.appends}
         transaction.flush()
-        self._grown += _PAGE * (2 + len(job.changes)) + sum(
-            _PAGE + len(entry.payload) for append in job.appends for entry in append.entries
-        )
         return Committed(transaction.at, heads, tuple(events))
-
-    def _now(self) -> Millis:
-        """Never less than ever before, whatever the clock does."""
-        self._last_at = max(self._last_at, self._clock())
-        return Millis(self._last_at)
 
     def _roll_back(self) -> None:
         # Some errors (a full disk among them) have rolled back already.
+        self._heads.clear()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
