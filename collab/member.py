@@ -5,6 +5,7 @@ The room puts frames in and never waits; the member's own task takes them out, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -42,11 +43,13 @@ class Closing:
 class Member:
     def __init__(self, session: Session, *, outbox: Outbox | None = None) -> None:
         self.session = session
-        self.outbox = outbox or Outbox()
+        self.outbox = Outbox() if outbox is None else outbox
         self.closing: Closing | None = None
         self.owed_difference = False
         """It has fallen behind and has asked for the difference."""
         self.left = False
+        self.refused = False
+        """It did something wrong: what else it has sent is not looked at."""
         self._bell = anyio.Event()
         self._unheard = 0
         self._heard: anyio.Event | None = None
@@ -57,9 +60,10 @@ class Member:
         self._bell.set()
         return kept
 
-    def resume(self, difference: bytes) -> None:
+    def answer(self, frames: Sequence[bytes], vector: bytes) -> None:
+        """See Outbox.answer."""
         self.owed_difference = False
-        self.outbox.resume(difference)
+        self.outbox.answer(frames, vector)
         self._bell.set()
 
     def close(self, code: CloseCode, reason: str) -> None:
@@ -70,9 +74,14 @@ class Member:
 
     async def ready(self) -> None:
         """Returns when there is something to send, a difference to ask for, or a reason to go."""
-        while not (self.outbox or self.closing or (self.outbox.behind is not None and not self.owed_difference)):
+        while not (self.outbox or self.closing or self.wants_difference):
             self._bell = anyio.Event()
             await self._bell.wait()
+
+    @property
+    def wants_difference(self) -> bool:
+        """Its outbox was dropped, and it has not asked yet."""
+        return self.outbox.behind is not None and not self.owed_difference
 
     def heard_later(self, size: int) -> None:
         self._unheard += size

@@ -182,8 +182,7 @@ class Room:
         """Nobody is shown anything more."""
         if self.gone is None:
             self.gone = error
-        for member in self.members.values():
-            member.close(code, error.message)
+        self.send_home(code, error.message)
         self._bell.set()
 
     async def drain(self) -> None:
@@ -197,6 +196,10 @@ class Room:
     def evict(self, code: CloseCode, reason: str) -> None:
         """The file is no longer to be edited live: its members go, and others are not let in."""
         self._evicted = Closing(code, reason)
+        self.send_home(code, reason)
+
+    def send_home(self, code: CloseCode, reason: str) -> None:
+        """Everybody goes; what they have sent is still taken."""
         for member in self.members.values():
             member.close(code, reason)
 
@@ -343,7 +346,7 @@ class Room:
         accepted: list[Waiting] = []
         clients: dict[ClientId, None] = {}
         for each in news:
-            if member.closing is not None:
+            if member.refused or self._evicted is not None:
                 break
             try:
                 brings = await self._judge(each)
@@ -403,6 +406,7 @@ class Room:
 
     def _refuse(self, member: Member, code: CloseCode, error: QuireError) -> None:
         self._observer.refused(int(code))
+        member.refused = True
         member.close(code, error.message)
 
     def _hold(self, each: Waiting) -> None:
@@ -532,13 +536,12 @@ class Room:
             member.send(protocol.sync_step1(self._document.state_vector()))
             self._greet(member)
         elif member.owed_difference:
-            member.resume(protocol.update(self._document.diff(vector)))
+            member.answer([protocol.update(self._document.diff(vector))], vector)
             member.session.forget_told()
             self._greet(member)
             self._tell_saved(member)
         else:
-            for frame in self._difference(vector):
-                member.send(frame, vector)
+            member.answer(self._difference(vector), vector)
 
     def _greet(self, member: Member) -> None:
         if len(self.presence):

@@ -108,7 +108,7 @@ class Rooms:
         """See the module, 5. May be called again."""
         self._closing = True
         for room in list(self._rooms.values()):
-            room.evict(CloseCode.RESTART, "the server restarts; come back in a moment")
+            room.send_home(CloseCode.RESTART, "the server restarts; come back in a moment")
         while self._rooms or self._openings:
             for opening in list(self._openings.values()):
                 await opening.done.wait()
