@@ -196,7 +196,7 @@ async def _in_process(settings: Settings) -> AsyncIterator[Client]:
     async with app.router.lifespan_context(app):
         identity = app.state.services.identity
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        url = settings.public_url or "http://127.0.0.1"
+        url = settings.public_url or f"http://{settings.host}:{settings.port}"
         async with _http(url, identity.local_token, transport) as http:
             yield Client(http, local=True, in_process=True)
 

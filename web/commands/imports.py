@@ -1,0 +1,114 @@
+"""`quire import`."""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+import click
+
+from snapshots.sources import GitUrl, Source, locate, scrub
+from web.client import Client, Refused
+from web.commands.common import CommandFailed, server_options, with_server
+from web.console import Progress, note, plural, say, size
+
+ASK_EVERY: Final = 0.2
+"""Seconds between two looks at the job."""
+CHUNK: Final = 1 << 20
+
+
+@click.command("import")
+@click.argument("source")
+@click.option("--project", required=True, help="The project that it becomes; made when there is none.")
+@server_options
+def import_project(url: str | None, data: pathlib.Path | None, source: str, project: str) -> None:
+    """Make a project of SOURCE.
+
+    SOURCE is a git repository (an address, or a folder that holds .git: its HEAD, with its history; what is not committed
+    there is named and not taken), a plain folder (without what its .gitignore ignores), a .zip, a .tar.gz, or a .sqlite
+    that `quire export` wrote. It is taken whole or not at all.
+
+    \b
+    quire import ~/src/handbook --project handbook
+    quire import https://example.org/handbook.git --project handbook
+    quire import notes.zip --project notes
+    """
+    found = locate(source)
+
+    async def take(client: Client) -> dict[str, Any]:
+        made = await _make(client, project)
+        try:
+            return await _import(client, project, found)
+        except BaseException:
+            if made:
+                with anyio.CancelScope(shield=True):
+                    await client.call("DELETE", f"/projects/{project}")
+            raise
+
+    job = with_server(url, data, take)
+    for skipped in job.get("skipped") or []:
+        note(f"skipped {_name(skipped)}")
+    if job.get("message"):
+        note(job["message"])
+    say(f"{project}: {plural(job['done'], 'file')}, {size(job['bytes'])}")
+
+
+async def _make(client: Client, project: str) -> bool:
+    """Whether it had to be made."""
+    try:
+        await client.post("/projects", {"name": project})
+    except Refused as error:
+        if error.status != 409:
+            raise
+        return False
+    return True
+
+
+async def _import(client: Client, project: str, source: Source) -> dict[str, Any]:
+    with Progress() as progress:
+        job = await _begin(client, project, source, progress)
+        while job["state"] == "running":
+            progress.update(job["phase"] or "importing", job["done"], job["total"] or None, unit="files")
+            await anyio.sleep(ASK_EVERY)
+            job = await client.get(f"/projects/{project}/import/{job['id']}")
+    if job["state"] == "failed":
+        raise CommandFailed(job["message"] or "the import failed")
+    ended: dict[str, Any] = job
+    return ended
+
+
+async def _begin(client: Client, project: str, source: Source, progress: Progress) -> Any:
+    if isinstance(source, GitUrl):
+        progress.update(f"fetching {scrub(source.url)}")
+        return await client.post(f"/projects/{project}/import", {"git": source.url})
+    path = pathlib.Path(source.path)  # type: ignore[union-attr]  # uploads are made by servers alone
+    if client.local:
+        return await client.post(f"/projects/{project}/import", {"path": str(path)})
+    return await _upload(client, project, source, progress)
+
+
+async def _upload(client: Client, project: str, source: Source, progress: Progress) -> Any:
+    from web.commands.packing import packed
+
+    with tempfile.TemporaryDirectory(prefix="quire-import-") as scratch:
+        progress.update("packing")
+        file, notes = await anyio.to_thread.run_sync(packed, source, pathlib.Path(scratch))
+        for each in notes:
+            note(each)
+        return await client.call("POST", f"/projects/{project}/import", content=_chunks(file, progress))
+
+
+async def _chunks(file: pathlib.Path, progress: Progress) -> Any:
+    sent = 0
+    async with await anyio.open_file(file, "rb") as opened:
+        while chunk := await opened.read(CHUNK):
+            yield chunk
+            sent += len(chunk)
+            progress.update("uploading", sent, unit="bytes")
+
+
+def _name(skipped: Any) -> str:
+    return f"{skipped['path']}: {skipped['why']}" if isinstance(skipped, dict) else str(skipped)
