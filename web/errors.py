@@ -10,6 +10,7 @@ The shape is `{"error": {"code", "message", "field"?, "details"?}}`.
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -70,7 +71,11 @@ def status_of(error: QuireError) -> int:
 
 
 def answer(status: int, body: ErrorBody, headers: dict[str, str] | None = None) -> Response:
-    content = msgspec.json.encode(ErrorAnswer(body))
+    try:
+        content = msgspec.json.encode(ErrorAnswer(body))
+    except UnicodeEncodeError:
+        # A path of bytes that are not UTF-8 found its way into the message or the details.
+        content = json.dumps(msgspec.to_builtins(ErrorAnswer(body))).encode()
     return Response(content, status, headers=headers, media_type="application/json")
 
 

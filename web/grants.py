@@ -32,6 +32,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: Millis
     created_by: ActorId
     agent: str | None = None
+    name: str | None = None
+    """A note of its maker's."""
     expires_at: Millis | None = None
 
 

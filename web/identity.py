@@ -234,21 +234,29 @@ class Identity:
     # -- tokens and invitations
 
     async def create_token(
-        self, project: ProjectId, role: ProjectRole, maker: Actor, *, agent: str | None, expires_at: Millis | None
+        self,
+        project: ProjectId,
+        role: ProjectRole,
+        maker: Actor,
+        *,
+        agent: str | None = None,
+        name: str | None = None,
+        expires_at: Millis | None = None,
     ) -> tuple[str, Token]:
         """The secret is given back here and never again. The same agent's name in a project is the same actor."""
         secret = grants.fresh_token()
         changes = []
         actor = maker.id
         if agent is not None:
-            name = checked_name(agent, field="agent")
-            actor = ActorId("agent-" + grants.digest(f"{project}\n{name}")[:20])
-            changes.append(actors.put(Actor(id=actor, name=name, kind="agent")))
+            agent = checked_name(agent, field="agent")
+            actor = ActorId("agent-" + grants.digest(f"{project}\n{agent}")[:20])
+            changes.append(actors.put(Actor(id=actor, name=agent, kind="agent")))
         token = Token(
             id=grants.fresh_id(),
             role=role,
             actor=actor,
             agent=agent,
+            name=None if name is None else checked_name(name),
             created_at=self._clock(),
             created_by=maker.id,
             expires_at=expires_at,
@@ -257,7 +265,7 @@ class Identity:
         return secret, token
 
     async def create_invite(
-        self, project: ProjectId, role: ProjectRole, maker: Actor, *, expires_at: Millis | None
+        self, project: ProjectId, role: ProjectRole, maker: Actor, *, expires_at: Millis | None = None
     ) -> tuple[str, Invite]:
         secret = grants.fresh_secret()
         invite = Invite(
@@ -344,15 +352,11 @@ class Identity:
         holds = dict.fromkeys([*(each.grant for each in kept), grant])
         return await self._start(guest.id, tuple(holds)), guest
 
-    async def rename(self, actor: Actor, name: str | None, email: str | None) -> Actor:
+    async def rename(self, actor: Actor, name: str, email: str | None) -> Actor:
         """What a person says about himself; an agent is named by whoever made its token."""
         if actor.kind != "person":
             raise Forbidden("an agent's name is given by whoever makes its token")
-        changed = Actor(
-            id=actor.id,
-            name=actor.name if name is None else checked_name(name),
-            email=actor.email if email is None else (checked_email(email) if email else None),
-        )
+        changed = Actor(id=actor.id, name=checked_name(name), email=checked_email(email) if email else None)
         await self._store.commit(changes=[actors.put(changed)])
         return changed
 
@@ -361,6 +365,20 @@ class Identity:
         session = Session(actor=actor, holds=holds, created_at=now, expires_at=Millis(now + SESSION_MILLIS))
         await self._store.commit(changes=[grants.put("session", grants.INSTALLATION, grants.digest(secret), session)])
         return self._signer.sign(secret).decode()
+
+    def now(self) -> Millis:
+        return self._clock()
+
+    def later(self, seconds: float) -> Millis:
+        return Millis(self._clock() + int(seconds * 1000))
+
+    def base_url(self, connection: HTTPConnection | None = None) -> str:
+        """What links are made of: the public address, else the one that was asked, without a slash at its end."""
+        if self._settings.public_url is not None:
+            return self._settings.public_url
+        if connection is None:
+            return f"http://{self._settings.host}:{self._settings.port}"
+        return f"{connection.url.scheme}://{connection.headers.get('host', self._settings.host)}"
 
     def set_cookie(self, response: Response, value: str) -> None:
         response.set_cookie(

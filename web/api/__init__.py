@@ -1,0 +1,27 @@
+"""The HTTP interface under `/api/v1`: one module per noun, declared with `web.api.endpoint`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.routing import Route
+
+from web.api import (
+    changes,
+    events,
+    files,
+    invites,
+    moves,
+    projects,
+    reads,
+    session,
+    snapshots,
+    system,
+    tokens,
+)
+from web.api.endpoint import Endpoint, routes
+
+NOUNS: Final = (system, session, projects, files, reads, moves, changes, events, snapshots, tokens, invites)
+
+ENDPOINTS: Final[list[Endpoint]] = [each for noun in NOUNS for each in noun.endpoints.all]
+ROUTES: Final[list[Route]] = routes(ENDPOINTS)

@@ -1,0 +1,128 @@
+"""The JSON that several nouns share: rows of files, actors, times. Times are RFC 3339, UTC, with milliseconds."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from collab import actors, paths
+from collab.actors import Actor
+from collab.errors import Invalid
+from collab.ids import ActorId, Millis
+from collab.store.base import Row, Store
+from web import mime
+from web.settings import SettingInvalid, seconds
+
+
+class ActorRef(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+
+
+class Person(msgspec.Struct):
+    """An actor in full."""
+
+    id: str
+    name: str
+    kind: str
+    color: str
+    email: str | None
+
+
+class FileRow(msgspec.Struct, omit_defaults=True):
+    """A file. `sha` is git's name for its bytes at `position`; `eol` and `bom` are there when they are not the usual."""
+
+    path: str
+    id: str
+    kind: str
+    mode: str
+    mime: str
+    size: int
+    sha: str
+    position: int
+    updated_at: str
+    updated_by: ActorRef
+    eol: str = "lf"
+    bom: bool = False
+
+
+class Directory(msgspec.Struct, tag="directory", tag_field="kind"):
+    path: str
+
+
+@functools.lru_cache(maxsize=4096)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+
+
+def rfc3339(at: Millis) -> str:
+    whole, rest = divmod(at, 1000)
+    return f"{_second(whole)}.{rest:03d}Z"
+
+
+def maybe_rfc3339(at: Millis | None) -> str | None:
+    return None if at is None else rfc3339(at)
+
+
+def person(actor: Actor) -> Person:
+    return Person(actor.id, actor.name, actor.kind, actor.color, actor.email)
+
+
+async def refs(store: Store, ids: Iterable[ActorId]) -> dict[ActorId, ActorRef]:
+    """Names to ids, each looked up once."""
+    found = await actors.actors(store, dict.fromkeys(ids))
+    return {key: ActorRef(actor.id, actor.name) for key, actor in found.items()}
+
+
+def row(each: Row, names: Mapping[ActorId, ActorRef]) -> FileRow:
+    return FileRow(
+        paths.show(each.path),
+        each.id,
+        each.kind,
+        f"{each.mode:06o}",
+        mime.guess(each.path, each.kind),
+        each.size,
+        each.sha,
+        each.head,
+        rfc3339(each.updated_at),
+        names[each.updated_by],
+        each.eol,
+        each.bom,
+    )
+
+
+async def rows(store: Store, found: Sequence[Row]) -> list[FileRow]:
+    names = await refs(store, (each.updated_by for each in found))
+    return [row(each, names) for each in found]
+
+
+def expiry(given: str | int | None, now: Millis) -> Millis | None:
+    """`"1h"`, seconds, or a time; None never ends."""
+    if given is None:
+        return None
+    at = _moment(given, now)
+    if at <= now:
+        raise Invalid(
+            f"expires is {given!r}: give a time to come, such as 1h, 7d or 2030-01-31T12:00:00Z", field="expires"
+        )
+    return at
+
+
+def _moment(given: str | int, now: Millis) -> Millis:
+    try:
+        return Millis(now + int(seconds("expires", given) * 1000))
+    except SettingInvalid:
+        return _time(str(given))
+
+
+def _time(given: str) -> Millis:
+    """0, which is long ago, for what is no time."""
+    try:
+        at = datetime.datetime.fromisoformat(given)
+    except ValueError:
+        return Millis(0)
+    return Millis(int((at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).timestamp() * 1000))

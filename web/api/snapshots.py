@@ -1,0 +1,146 @@
+"""Snapshots, which are commits, and where a project stands with them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from collab import paths
+from snapshots.snapshot import Snapshot
+from web import background
+from web.api.endpoint import Body, Call, Endpoints, NoQuery, Query, json_answer
+from web.api.shapes import maybe_rfc3339, rfc3339
+
+endpoints = Endpoints()
+
+ANSWER_WITHIN: Final = 20.0
+"""Seconds; a round that takes longer goes on without anybody who waits."""
+
+
+class NewSnapshot(Body):
+    """`paths`: only these files; absent: everything."""
+
+    message: str | None = None
+    paths: list[str] | None = None
+
+
+class ListQuery(Query):
+    """The newest `limit`."""
+
+    limit: int = 100
+
+
+class SnapshotFile(msgspec.Struct, omit_defaults=True, rename={"source": "from"}):
+    path: str
+    change: str
+    source: str | None = None
+
+
+class SnapshotAuthor(msgspec.Struct):
+    name: str
+    email: str | None
+
+
+class SnapshotInfo(msgspec.Struct):
+    """`number` is null while a round has not begun. `objects` will tell where the objects lie. `detail`: why it failed."""
+
+    number: int | None
+    at: str | None
+    commit: str | None
+    message: str
+    files: list[SnapshotFile]
+    authors: list[SnapshotAuthor]
+    state: str
+    detail: str
+    objects: str | None = None
+
+
+class SnapshotList(msgspec.Struct):
+    snapshots: list[SnapshotInfo]
+
+
+class StatusInfo(msgspec.Struct):
+    """`uncommitted` and `conflicts` are numbers. `state`: idle, running, pulling, committing, failed or conflicts."""
+
+    remote: dict[str, Any] | None
+    head: str | None
+    uncommitted: int
+    conflicts: int
+    state: str
+    detail: str
+    next_commit_at: str | None
+    budget: dict[str, Any] | None
+
+
+def _shape(each: Snapshot) -> SnapshotInfo:
+    return SnapshotInfo(
+        number=each.number,
+        at=rfc3339(each.at),
+        commit=each.commit,
+        message=each.message,
+        files=[SnapshotFile(file.path, file.change, file.origin) for file in each.files],
+        authors=[SnapshotAuthor(credit.name, credit.email) for credit in each.authors],
+        state=each.state,
+        detail=each.detail,
+    )
+
+
+_NOT_BEGUN: Final = SnapshotInfo(None, None, None, "", [], [], "running", "a round before this one is still running")
+
+
+@endpoints.add(
+    "GET", "/projects/{project}/snapshots", role="viewer", query=ListQuery, answer=SnapshotList, errors=(400, 404)
+)
+async def list_snapshots(call: Call[None, ListQuery]) -> SnapshotList:
+    """The snapshots that were made, the newest first."""
+    found = await call.services.snapshotter.snapshots(call.project)
+    newest = sorted(found, key=lambda each: each.number, reverse=True)
+    return SnapshotList([_shape(each) for each in newest[: max(call.query.limit, 0)]])
+
+
+@endpoints.add(
+    "POST",
+    "/projects/{project}/snapshots",
+    role="editor",
+    body=NewSnapshot,
+    answer=SnapshotInfo,
+    status=201,
+    errors=(202, 400, 404, 503),
+)
+async def create_snapshot(call: Call[NewSnapshot, NoQuery]) -> Response:
+    """Commits now: what is not yet committed, or some of it.
+
+    Waits for a round that is running. 202 when it is not done after 20 seconds; it goes on then, and the status tells.
+    200 with the state `nothing` when there was nothing to commit."""
+    services, project, body = call.services, call.project, call.body
+    wanted = None if body.paths is None else [paths.parse(each) for each in body.paths]
+    actor = call.access.actor.id
+
+    async def work() -> Snapshot:
+        return await services.snapshotter.snapshot(project, message=body.message, paths=wanted, actor=actor)
+
+    made = await background.start(services.tasks, work).result(ANSWER_WITHIN)
+    if made is None:
+        latest = await services.snapshotter.snapshots(project)
+        running = [each for each in latest if each.state == "running"]
+        return json_answer(_shape(running[-1]) if running else _NOT_BEGUN, 202)
+    services.metrics.snapshot(made.state)
+    return json_answer(_shape(made), 201 if made.state == "done" else 200)
+
+
+@endpoints.add("GET", "/projects/{project}/status", role="viewer", answer=StatusInfo, errors=(404,))
+async def get_status(call: Call[None, NoQuery]) -> StatusInfo:
+    """Where the project stands: its branch, what is not yet committed, when it will be."""
+    status = await call.services.snapshotter.status(call.project)
+    return StatusInfo(
+        remote=dict(status.remote) if status.remote else None,
+        head=status.head,
+        uncommitted=status.uncommitted,
+        conflicts=status.conflicts,
+        state=status.state,
+        detail=status.detail,
+        next_commit_at=maybe_rfc3339(status.next_commit_at),
+        budget=status.budget,
+    )

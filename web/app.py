@@ -1,0 +1,159 @@
+"""The composition root: which adapters stand behind which contracts, in which order they open and close.
+
+Order of the end, which the exit stack guarantees (the sockets were closed before, by `web.server`): work in the background
+and imports stop, a last snapshot is made within the deadline, the rooms commit what was submitted, the store is closed.
+What cannot be opened closes what was opened before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.abc
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
+
+from collab.bus.base import Bus
+from collab.objects.base import ObjectStore
+from collab.store.base import Store
+from web.api import ROUTES
+from web.edge import Edge
+from web.errors import HANDLERS
+from web.identity import Identity
+from web.observability import Metrics
+from web.pages import Pages
+from web.services import Services, now
+from web.settings import Settings
+from web.sockets import sync
+
+if TYPE_CHECKING:
+    from snapshots.snapshotter import Snapshotter
+
+REQUESTS_TAKE: Final = 5.0
+"""Seconds of the deadline that belong to requests which were under way; the last snapshot has the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """Opened in this order, closed in the other."""
+
+    store: Store
+    objects: ObjectStore
+    bus: Bus
+
+
+Open = Callable[[Settings, contextlib.AsyncExitStack], Awaitable[Adapters]]
+
+
+async def on_disk(settings: Settings, stack: contextlib.AsyncExitStack) -> Adapters:
+    """Everything in the data directory: SQLite, a folder, and nobody else on the bus."""
+    from collab.bus.local import LocalBus
+    from collab.objects.folder import FolderObjects
+
+    from collab.store.sqlite import open_store
+
+    store = await open_store(settings.data, clock=now)
+    stack.push_async_callback(store.aclose)
+    objects = FolderObjects(settings.data / "objects")
+    stack.push_async_callback(objects.aclose)
+    bus = LocalBus()
+    stack.push_async_callback(bus.aclose)
+    return Adapters(store, objects, bus)
+
+
+class Quire(Starlette):
+    """Starlette inside `Edge`, so that the edge sees every answer, those to our own faults included."""
+
+    def __init__(self, settings: Settings, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.state.settings = settings
+        self.state.services = None
+        self.state.failure = None
+        """Why the application could not open, for whoever started it."""
+        self.metrics = Metrics()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Edge(
+            super().build_middleware_stack(),
+            prefix=self.state.settings.prefix,
+            metrics=self.metrics,
+            closing=lambda: self.state.services is None or self.state.services.closing.is_set(),
+        )
+
+
+def create_app(settings: Settings, *, adapters: Open = on_disk) -> Quire:
+    """The application; everything is opened when its lifespan begins, and closed when it ends."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Quire) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                services = await _open(settings, app.metrics, adapters, stack)
+            except Exception as error:
+                app.state.failure = error
+                raise
+            app.state.services = services
+            try:
+                yield
+            finally:
+                services.closing.set()
+
+    routes = [*ROUTES, WebSocketRoute("/sync/{project}/{path:file}", sync), *Pages().routes()]
+    return Quire(settings, routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)
+
+
+async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: contextlib.AsyncExitStack) -> Services:
+    from snapshots.importer import Importer
+
+    from collab.rooms import Rooms
+    from collab.workspace import Workspace
+    from snapshots.remotes.local import LocalRemotes
+    from snapshots.schedule import Pace
+    from snapshots.snapshotter import Snapshotter
+
+    parts = await adapters(settings, stack)
+    remotes = LocalRemotes(settings.data / "git")
+    stack.push_async_callback(remotes.aclose)
+    identity = await Identity.open(parts.store, settings, now)
+    rooms = await stack.enter_async_context(Rooms(parts.store, parts.bus, observer=metrics))
+    metrics.watch_rooms(rooms)
+    workspace = Workspace(parts.store, parts.objects, rooms, parts.bus, now)
+    pace = Pace(quiet=int(settings.commit_quiet * 1000), max_age=int(settings.commit_max_age * 1000))
+    snapshotter = Snapshotter(workspace, remotes, parts.bus, clock=now, pace=pace)
+    importer = Importer(workspace, remotes)
+    tasks = await _background(stack, snapshotter, closing_within=settings.shutdown_timeout)
+    return Services(
+        settings=settings,
+        store=parts.store,
+        objects=parts.objects,
+        bus=parts.bus,
+        rooms=rooms,
+        workspace=workspace,
+        snapshotter=snapshotter,
+        importer=importer,
+        identity=identity,
+        metrics=metrics,
+        tasks=tasks,
+        closing=anyio.Event(),
+    )
+
+
+async def _background(
+    stack: contextlib.AsyncExitStack, snapshotter: Snapshotter, *, closing_within: float
+) -> anyio.abc.TaskGroup:
+    """The snapshotter's loop, which ends with a last snapshot; around it the work of requests, which ends first."""
+    loop = await stack.enter_async_context(anyio.create_task_group())
+    loop.start_soon(snapshotter.run)
+    stack.push_async_callback(_last_snapshot, snapshotter, closing_within)
+    tasks = await stack.enter_async_context(anyio.create_task_group())
+    stack.callback(tasks.cancel_scope.cancel)
+    return tasks
+
+
+async def _last_snapshot(snapshotter: Snapshotter, within: float) -> None:
+    await snapshotter.aclose(max(within - REQUESTS_TAKE, within / 2))

@@ -1,0 +1,126 @@
+"""The editor's page and its assets, and what a browser may do there.
+
+One page serves every address that people see; it looks at the address itself. It is filled with a `<base>`, the prefix and
+a fresh nonce for styles; scripts come only from our own origin.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import secrets
+from typing import Final
+
+import anyio
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from web.errors import Unauthenticated
+from web.services import Services
+
+STATIC: Final = pathlib.Path(__file__).parent / "static"
+
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+"""Names under assets/ carry a hash of their content."""
+A_WHILE: Final = "public, max-age=3600"
+
+NOT_BUILT: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Quire</title></head>
+<body><h1>The editor is not built</h1>
+<p>The server runs, and its API with it. The page has to be built once: <code>make serve</code> does it, or
+<code>npm ci &amp;&amp; npm run build</code> in <code>web/editor</code>.</p></body></html>
+"""
+
+NO_LOGIN: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Quire: log in</title></head>
+<body><h1>This login link has ended</h1>
+<p>Links are good for twelve hours. <code>quire open</code> on the server's machine makes a fresh one.</p></body></html>
+"""
+
+
+def policy(nonce: str, host: str, *, secure: bool) -> str:
+    """Content-Security-Policy of the page. Older browsers do not count a socket of the own host as 'self'."""
+    socket = f"{'wss' if secure else 'ws'}://{host}"
+    return "; ".join(
+        (
+            "default-src 'self'",
+            "script-src 'self'",
+            f"style-src 'self' 'nonce-{nonce}'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            f"connect-src 'self' {socket}",
+            "worker-src 'self' blob:",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def filled(template: str, prefix: str, nonce: str) -> str:
+    """Right after `<head>`, before anything whose address the base decides."""
+    head = (
+        f'<base href="{prefix}/"><meta name="quire-base" content="{prefix}"><meta name="quire-nonce" content="{nonce}">'
+    )
+    return template.replace("<head>", f"<head>{head}", 1)
+
+
+class Pages:
+    def __init__(self, static: pathlib.Path = STATIC) -> None:
+        self._static = static
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.page),
+            Route("/login", self.login),
+            Route("/join/{secret}", self.page),
+            Route("/p/{rest:file}", self.page),
+            Route("/assets/{name:file}", self.asset),
+            Route("/{name}", self.asset),
+        ]
+
+    async def page(self, request: Request) -> Response:
+        index = anyio.Path(self._static / "index.html")
+        if not await index.is_file():
+            return HTMLResponse(NOT_BUILT, 503)
+        nonce = secrets.token_urlsafe(16)
+        services: Services = request.app.state.services
+        origin = services.settings.origin
+        secure = (origin or request.url.scheme).startswith("https")
+        host = origin.partition("://")[2] if origin else request.headers.get("host", "")
+        headers = {
+            "content-security-policy": policy(nonce, _harmless(host), secure=secure),
+            "cache-control": "no-cache",
+            "cross-origin-opener-policy": "same-origin",
+        }
+        return HTMLResponse(filled(await index.read_text(), services.settings.prefix, nonce), headers=headers)
+
+    async def login(self, request: Request) -> Response:
+        """A printed link sets the cookie and leads on; without a code it is a page like the others."""
+        code = request.query_params.get("code")
+        if code is None:
+            return await self.page(request)
+        services: Services = request.app.state.services
+        try:
+            cookie = await services.identity.redeem(code)
+        except Unauthenticated:
+            return HTMLResponse(NO_LOGIN, 401)
+        response = RedirectResponse(services.settings.prefix + "/", 303)
+        services.identity.set_cookie(response, cookie)
+        return response
+
+    async def asset(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        below = "assets/" if request.scope["route"].path.startswith("/assets/") else ""
+        file = self._static / below / name
+        inside = file.resolve().is_relative_to(self._static.resolve())
+        if "\0" in name or not inside or name == "index.html" or not await anyio.Path(file).is_file():
+            raise HTTPException(404)
+        return FileResponse(file, headers={"cache-control": FOR_EVER if below else A_WHILE})
+
+
+def _harmless(host: str) -> str:
+    """A Host header goes into a policy only if it could be one."""
+    return host if host and all(char.isalnum() or char in "-.:[]" for char in host) else "localhost"

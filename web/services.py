@@ -1,0 +1,51 @@
+"""What the application is made of, once it runs: made in `web.app`, found at `app.state.services`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.abc
+
+from collab.ids import Millis, ProjectId
+
+if TYPE_CHECKING:
+    from snapshots.importer import Importer
+
+    from collab.bus.base import Bus
+    from collab.objects.base import ObjectStore
+    from collab.rooms import Rooms
+    from collab.store.base import Store
+    from collab.workspace import Workspace
+    from snapshots.snapshotter import Snapshotter
+    from web.identity import Identity
+    from web.observability import Metrics
+    from web.settings import Settings
+
+
+def now() -> Millis:
+    return Millis(time.time_ns() // 1_000_000)
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    settings: Settings
+    store: Store
+    objects: ObjectStore
+    bus: Bus
+    rooms: Rooms
+    workspace: Workspace
+    snapshotter: Snapshotter
+    importer: Importer
+    identity: Identity
+    metrics: Metrics
+    tasks: anyio.abc.TaskGroup
+    """For work that outlives its request (web.background)."""
+    closing: anyio.Event
+    """Set as soon as the server begins to stop: streams end, nothing new is taken."""
+    counts: dict[ProjectId, tuple[int, int, Millis]] = field(default_factory=dict)
+    """Of each project: the newest event when its files were counted, how many they are, when the latest was changed."""
+    log_accepted_at: float = -60.0
+    """When the log last accepted a probe's commit, by the event loop's clock."""
