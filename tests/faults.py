@@ -95,8 +95,10 @@ class FaultyStore:
             raise self._load_faults.popleft()
         return await self.store.load(document, position)
 
-    async def entries(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Logged]:
-        return await self.store.entries(document, after, upto)
+    async def entries(
+        self, document: DocumentId, after: Position, upto: Position, *, kind: int | None = None
+    ) -> Sequence[Logged]:
+        return await self.store.entries(document, after, upto, kind=kind)
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         return await self.store.position_at(document, at)

@@ -15,8 +15,9 @@ What it promises
 
 What breaks it: a second process on the same data (refused by a lock), a disk that lies about fsync.
 
-Errors: `PathTaken` (a live document stands at that path), `Stale` (a swap lost, or the document is gone),
-`NotFound` (an append to a document that does not exist), `LogFailed` (the disk is full, the store is closed, ...).
+Errors: `PathTaken` (a live document stands at that path), `Stale` (a swap lost, or a new document's id is in use),
+`NotFound` (an append to, or a change of, a document or project that does not exist; a tombstone exists, and its log may
+grow), `LogFailed` (the disk is full, the store is closed, ...). A store that is closed answers questions with `Unavailable`.
 """
 
 from __future__ import annotations
@@ -263,7 +264,8 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSize:
-    """What a document costs: entries not yet packed (count and bytes since the newest checkpoint), and bytes on disk."""
+    """What a document costs: entries not yet packed (how many, and the bytes of their payloads), and bytes as they are
+    stored: of the newest checkpoint, and of everything older (segments, checkpoints)."""
 
     head: Position
     checkpoint: Position
@@ -289,8 +291,11 @@ class Store(Protocol):
     async def load(self, document: DocumentId, position: Position | None = None) -> Loaded | None:
         """None when the document does not exist. `Invalid` when `position` lies beyond its head."""
 
-    async def entries(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Logged]:
-        """The entries `after < position <= upto`, packed ones too."""
+    async def entries(
+        self, document: DocumentId, after: Position, upto: Position, *, kind: int | None = None
+    ) -> Sequence[Logged]:
+        """The entries `after < position <= upto`, packed ones too; with `kind`, those of that kind alone, which costs
+        little where they are rare."""
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         """The last position whose time is not later than `at`; 0 when there is none."""

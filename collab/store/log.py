@@ -26,9 +26,9 @@ _ZLIB: Final = 1
 
 _LOOSE: Final = (
     "SELECT position, at, kind, actor, on_behalf_of, turn, clients, payload FROM entries "
-    "WHERE document = ? AND position > ? AND position <= ? ORDER BY position"
+    "WHERE document = ? AND position > ? AND position <= ?"
 )
-_PACKED: Final = "SELECT data FROM segments WHERE document = ? AND last > ? AND first <= ? ORDER BY first"
+_PACKED: Final = "SELECT data FROM segments WHERE document = ? AND last > ? AND first <= ?"
 _CHECKPOINT: Final = "SELECT position, coding, state FROM checkpoints WHERE document = ? AND position <= ? ORDER BY position DESC LIMIT 1"
 
 
@@ -47,9 +47,15 @@ def load(connection: sqlite3.Connection, document: DocumentId, position: Positio
     return Loaded(head, position, checkpoint, tuple(_entries(connection, n, after, position)), dict(bindings))
 
 
-def entries(connection: sqlite3.Connection, document: DocumentId, after: int, upto: int) -> list[Logged]:
+def entries(
+    connection: sqlite3.Connection, document: DocumentId, after: int, upto: int, kind: int | None
+) -> list[Logged]:
     found = _find(connection, document)
-    return _entries(connection, found[0], after, upto) if found else []
+    if found is None:
+        return []
+    if kind is None:
+        return _entries(connection, found[0], after, upto)
+    return _entries_of(connection, found[0], after, upto, kind)
 
 
 def position_at(connection: sqlite3.Connection, document: DocumentId, at: Millis) -> Position:
@@ -133,8 +139,8 @@ def put_in_place(connection: sqlite3.Connection, packing: Packing) -> None:
         first, last = packing.segments[0].first, packing.segments[-1].last
         connection.execute("DELETE FROM segments WHERE document = ? AND first >= ?", (n, first))
         connection.executemany(
-            "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)",
-            [(n, part.first, part.last, part.until, part.weight, part.data) for part in packing.segments],
+            "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(n, part.first, part.last, part.until, part.weight, part.kinds, part.data) for part in packing.segments],
         )
         connection.execute("DELETE FROM entries WHERE document = ? AND position <= ?", (n, last))
     gone = [(n, position) for position in superfluous(_marks(connection, n))]
@@ -157,9 +163,18 @@ def _checkpoint(connection: sqlite3.Connection, n: int, position: Position) -> C
 
 def _entries(connection: sqlite3.Connection, n: int, after: int, upto: int) -> list[Logged]:
     found: list[Logged] = []
-    for (data,) in connection.execute(_PACKED, (n, after, upto)):
+    for (data,) in connection.execute(f"{_PACKED} ORDER BY first", (n, after, upto)):
         found += (logged for logged in segments.unpack(data) if after < logged.position <= upto)
-    found += map(_logged, connection.execute(_LOOSE, (n, after, upto)))
+    found += map(_logged, connection.execute(f"{_LOOSE} ORDER BY position", (n, after, upto)))
+    return found
+
+
+def _entries_of(connection: sqlite3.Connection, n: int, after: int, upto: int, kind: int) -> list[Logged]:
+    query = f"{_PACKED} AND kinds & ? ORDER BY first"
+    found: list[Logged] = []
+    for (data,) in connection.execute(query, (n, after, upto, segments.mask(kind))):
+        found += (each for each in segments.unpack(data) if each.entry.kind == kind and after < each.position <= upto)
+    found += map(_logged, connection.execute(f"{_LOOSE} AND kind = ? ORDER BY position", (n, after, upto, kind)))
     return found
 
 
@@ -181,7 +196,9 @@ def _logged(columns: tuple[Any, ...]) -> Logged:
 
 def _open_segment(connection: sqlite3.Connection, n: int) -> tuple[int, int]:
     """The first position to pack, and the last that is packed: a small last segment is packed again with what follows."""
-    query = "SELECT first, last, until, weight, data FROM segments WHERE document = ? ORDER BY first DESC LIMIT 1"
+    query = (
+        "SELECT first, last, until, weight, kinds, data FROM segments WHERE document = ? ORDER BY first DESC LIMIT 1"
+    )
     found = connection.execute(query, (n,)).fetchone()
     if found is None:
         return 1, 0

@@ -128,10 +128,13 @@ class MemoryStore:
         checkpoint = None if base is None else Checkpoint(base, log.checkpoints[base])
         return Loaded(row.head, position, checkpoint, tuple(log.entries[base or 0 : position]), dict(log.bindings))
 
-    async def entries(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Logged]:
+    async def entries(
+        self, document: DocumentId, after: Position, upto: Position, *, kind: int | None = None
+    ) -> Sequence[Logged]:
         self._demand_read()
         log = self._logs.get(document)
-        return log.entries[max(after, 0) : max(upto, 0)] if log else []
+        found = log.entries[max(after, 0) : max(upto, 0)] if log else []
+        return found if kind is None else [logged for logged in found if logged.entry.kind == kind]
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         self._demand_read()

@@ -146,7 +146,7 @@ CREATE TABLE clients(
 
 CREATE TABLE segments(
     document INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, until INTEGER NOT NULL,
-    weight INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (document, first)
+    weight INTEGER NOT NULL, kinds INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (document, first)
 );
 
 CREATE TABLE checkpoints(

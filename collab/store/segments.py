@@ -9,7 +9,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +36,8 @@ class Segment:
     """The time of the last entry."""
     weight: int
     """Bytes of its payloads, unpacked."""
+    kinds: int
+    """The `mask`s of the kinds of its entries."""
     data: bytes
 
     @property
@@ -74,6 +78,7 @@ def pack(entries: Sequence[Logged]) -> Iterator[Segment]:
             last=chunk[-1].position,
             until=chunk[-1].at,
             weight=sum(len(logged.entry.payload) for logged in chunk),
+            kinds=reduce(or_, {mask(logged.entry.kind) for logged in chunk}),
             data=_VERSION + zlib.compress(_encoder.encode(_columns(chunk)), 9),
         )
 
@@ -87,6 +92,11 @@ def unpack(data: bytes) -> list[Logged]:
     except (zlib.error, msgspec.DecodeError) as error:
         raise Quarantined(f"a packed segment of the log cannot be decoded: {error}") from error
     return list(_entries(columns))
+
+
+def mask(kind: int) -> int:
+    """A bit for every kind; those that are far out share one."""
+    return 1 << min(kind, 62)
 
 
 def _chunks(entries: Sequence[Logged]) -> Iterator[list[Logged]]:

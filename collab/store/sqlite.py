@@ -78,8 +78,10 @@ class SqliteStore:
     async def load(self, document: DocumentId, position: Position | None = None) -> Loaded | None:
         return await self._readers.read(partial(log.load, document=document, position=position))
 
-    async def entries(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Logged]:
-        return await self._readers.read(partial(log.entries, document=document, after=after, upto=upto))
+    async def entries(
+        self, document: DocumentId, after: Position, upto: Position, *, kind: int | None = None
+    ) -> Sequence[Logged]:
+        return await self._readers.read(partial(log.entries, document=document, after=after, upto=upto, kind=kind))
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         return await self._readers.read(partial(log.position_at, document=document, at=at))

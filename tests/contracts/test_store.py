@@ -16,6 +16,7 @@ from collab.store.base import (
     DropStaged,
     Emit,
     Entry,
+    EntryKind,
     Event,
     Project,
     PublishStaged,
@@ -160,6 +161,18 @@ class TestTheLog:
         assert [logged.entry.payload for logged in found] == [b"4", b"5", b"6"]
         assert [logged.position for logged in found] == [4, 5, 6]
         assert list(await store.entries(DocumentId("nobody"), Position(0), Position(9))) == []
+
+    async def test_entries_of_one_kind_are_found_among_others(self, store: Store, notes: ProjectId) -> None:
+        kinds = [EntryKind.META, 1, 1, 77, EntryKind.META, 1, 63, 62, 1]
+        made = tuple(Entry(kind=kind, actor=ALICE, payload=b"%d" % n) for n, kind in enumerate(kinds, start=1))
+        await store.commit([Append(document=README, entries=made)])
+        for position in (3, 4, 9):
+            found = await store.entries(README, Position(0), Position(9), kind=EntryKind.META)
+            assert [logged.position for logged in found] == [1, 5]
+            found = await store.entries(README, Position(1), Position(8), kind=62)
+            assert [logged.entry.payload for logged in found] == [b"8"]
+            assert list(await store.entries(README, Position(4), Position(9), kind=77)) == []
+            await store.checkpoint(README, Checkpoint(Position(position), b"state"))
 
     async def test_a_position_is_found_by_time(self, store: Store, notes: ProjectId, clock: Clock) -> None:
         begin = clock.now
