@@ -8,10 +8,11 @@ never asked for anything that stock peers do not ask for.
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import anyio
 from anyio.abc import TaskGroup
@@ -100,11 +101,12 @@ class Peer:
     def connected(self) -> bool:
         return self._socket is not None and not self._closed.is_set()
 
-    async def connect(self, *, synced: bool = True) -> None:
-        """Also again, with the document as it is. Returns when the server's document has arrived, unless told not to wait."""
+    async def connect(self, *, synced: bool = True, buffer: int | None = None) -> None:
+        """Also again, with the document as it is. Returns when the server's document has arrived, unless told not to wait.
+        `buffer`: bytes that the system takes for this socket before this end reads."""
         assert not self.connected, "connected already"
         subprotocols = [Subprotocol(self._subprotocol)] if self._subprotocol else None
-        socket = await websocket(
+        connection = await websocket(
             self.address,
             subprotocols=subprotocols,
             compression=None,
@@ -112,17 +114,26 @@ class Peer:
             ping_interval=None,
             proxy=None,
             open_timeout=30,
+            sock=None if buffer is None else self._small_socket(buffer),
         )
-        self._socket = socket
+        self._socket = connection
         self._synced, self._closed = anyio.Event(), anyio.Event()
         self._outgoing.clear()
         self._sent.clear()
         self.code, self.reason = None, ""
         self.states.clear()
-        self._tasks.start_soon(self._listen, socket, self._synced, self._closed)
+        self._tasks.start_soon(self._listen, connection, self._synced, self._closed)
         await self.send(wire.sync(wire.STEP1, self.doc.get_state()))
         if synced:
             await self.synced()
+
+    def _small_socket(self, buffer: int) -> socket.socket:
+        small = socket.socket()
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        where = urlsplit(self.address)
+        small.connect((where.hostname, where.port))
+        small.setblocking(False)
+        return small
 
     async def synced(self) -> None:
         with anyio.fail_after(30):
@@ -206,14 +217,14 @@ class Peer:
         assert self._socket is not None, "never connected"
         self._socket.transport.resume_reading()
 
-    async def _listen(self, socket: ClientConnection, synced: anyio.Event, closed: anyio.Event) -> None:
+    async def _listen(self, connection: ClientConnection, synced: anyio.Event, closed: anyio.Event) -> None:
         with suppress(ConnectionClosedError):  # how it ended stands in the code
-            async for frame in socket:
+            async for frame in connection:
                 assert isinstance(frame, bytes), "the server sent text"
                 self.frames += 1
                 await self._receive(wire.Reader(frame), synced)
                 self._ring()
-        self.code, self.reason = socket.close_code, socket.close_reason or ""
+        self.code, self.reason = connection.close_code, connection.close_reason or ""
         closed.set()
         self._ring()
 

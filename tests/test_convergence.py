@@ -1,0 +1,272 @@
+"""Convergence is a property: whatever peers do and whatever the wire does, in the end everybody has the same text.
+
+The state machine runs rooms in this process over a wire that stands still until a rule moves it. A smaller version runs over
+real sockets against a real server that is killed. Recorded typing of several people at once ends where it ended for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+import random
+import tempfile
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
+
+import anyio
+import httpx
+import pytest
+from anyio.lowlevel import checkpoint
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from collab.errors import LogFailed, Unavailable
+from tests.harness import traces
+from tests.harness.local import LocalPeer
+from tests.harness.peer import Peer, alike, crowd
+from tests.harness.server import ServerProcess
+from tests.harness.until import auntil
+from tests.harness.world import World
+
+ALPHABET = "ab \n\t中文é😀👩‍🚀🇨🇭"
+ALICE, ALICE_ELSEWHERE = 0, 1
+"""One person with two tabs, which tell each other what they have."""
+NAMES = ("alice", "alice", "bob", "carol")
+
+snippets = st.text(ALPHABET, max_size=6)
+places = st.floats(0, 1)
+whom = st.integers(0, len(NAMES) - 1)
+amount = st.integers(1, 5)
+
+
+class Peers(RuleBasedStateMachine):
+    """In memory; `PeersOnDisk` is the same on SQLite."""
+
+    on_disk: ClassVar[bool] = False
+
+    @initialize()
+    def begin(self) -> None:
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.world = World(pathlib.Path(self.folder.name) if self.on_disk else None)
+        self.peers = [LocalPeer(name) for name in NAMES]
+        self.run(self.world.start())
+        self.run(self.world.create())
+
+    def run(self, steps: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(steps)
+
+    def let_the_room_work(self) -> None:
+        self.run(_moments(8))
+
+    @rule(who=whom, at=places, delete=st.integers(0, 4), insert=snippets)
+    def edit(self, who: int, at: float, delete: int, insert: str) -> None:
+        self.peers[who].edit(at, delete, insert)
+
+    @rule(who=whom, frames=amount)
+    def frames_arrive_at_the_server(self, who: int, frames: int) -> None:
+        self.run(_now(lambda: self.peers[who].send(frames)))
+
+    @rule(who=whom, frames=amount)
+    def frames_arrive_at_a_peer(self, who: int, frames: int) -> None:
+        self.run(_now(lambda: self.peers[who].receive(frames)))
+
+    @rule()
+    def time_passes(self) -> None:
+        self.let_the_room_work()
+
+    @rule(who=whom)
+    def connect(self, who: int) -> None:
+        self.run(self.world.connect(self.peers[who]))
+
+    @rule(who=whom)
+    def the_cable_is_pulled(self, who: int) -> None:
+        self.run(_now(self.peers[who].drop))
+
+    @rule()
+    def tabs_tell_each_other(self) -> None:
+        self.peers[ALICE_ELSEWHERE].overhear(self.peers[ALICE])
+
+    @rule(at=places, insert=snippets)
+    def edit_by_http(self, at: float, insert: str) -> None:
+        self.run(
+            self.world.edit(
+                "agent", lambda text: text[: round(at * len(text))] + insert + text[round(at * len(text)) :]
+            )
+        )
+
+    @rule()
+    def the_log_is_compacted(self) -> None:
+        self.run(self.world.compact())
+
+    @rule()
+    def the_disk_refuses(self) -> None:
+        """Whoever was there is thrown out and comes back later."""
+        self.world.store.failures = 1
+        with pytest.raises((LogFailed, Unavailable)):
+            self.run(self.world.edit("agent", lambda text: text + "!"))
+        self.world.store.failures = 0
+
+    @rule()
+    def the_server_restarts(self) -> None:
+        self.run(self.world.stop())
+        for peer in self.peers:
+            self.run(_now(peer.drop))
+        self.run(self.world.start())
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        try:
+            self.run(self.everybody_ends_alike())
+        finally:
+            self.run(self.world.stop())
+            self.runner.close()
+            self.folder.cleanup()
+
+    async def everybody_ends_alike(self) -> None:
+        await settled(self.world, self.peers)
+        text, _ = await self.world.live()
+        assert [str(peer) for peer in self.peers] == [text] * len(self.peers)
+        assert await self.world.logged() == text
+        assert [peer.durable for peer in self.peers] == [peer.edits for peer in self.peers]
+        assert [peer.refused for peer in self.peers] == [[]] * len(self.peers), (
+            "an honest peer was turned away for good"
+        )
+
+
+class PeersOnDisk(Peers):
+    on_disk = True
+
+
+Peers.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+PeersOnDisk.TestCase.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+TestPeers = Peers.TestCase
+TestPeersOnDisk = PeersOnDisk.TestCase
+
+
+async def _moments(count: int) -> None:
+    for _ in range(count):
+        await checkpoint()
+
+
+async def _now(action: Callable[[], None]) -> None:
+    action()
+
+
+async def settled(world: World, peers: list[LocalPeer]) -> None:
+    """Everybody is there and everything under way has arrived."""
+
+    def moved() -> bool:
+        for peer in peers:
+            peer.send(1000)
+            peer.receive(1000)
+        return all(peer.connected and peer.idle and peer.durable == peer.edits for peer in peers)
+
+    with anyio.fail_after(30):
+        while not (moved() and len({str(peer) for peer in peers}) == 1):
+            for peer in peers:
+                if not peer.connected:
+                    await world.connect(peer)
+            await anyio.sleep(0.001)
+
+
+# over real sockets
+
+
+PATH = "shared.md"
+
+
+@pytest.mark.anyio
+async def test_peers_on_real_sockets_end_alike_after_drops_kills_and_edits_by_http(
+    spawn: Callable[..., ServerProcess],
+) -> None:
+    server = await anyio.to_thread.run_sync(spawn)
+    chance = random.Random(20_240_601)
+    async with crowd() as people, _client(server) as api:
+        await _make(api, "notes", PATH, "😀 begin\n")
+        peers = [await people.join(server, "notes", PATH) for _ in range(4)]
+        for step in range(120):
+            await _something_happens(chance, peers, api, step)
+            if step in {40, 80}:
+                await anyio.to_thread.run_sync(server.kill)
+                await anyio.to_thread.run_sync(server.restart)
+        for peer in peers:
+            await _come_back(peer)
+        text = await alike(*peers)
+        await auntil(lambda: all(peer.durable == peer.edits for peer in peers), "every edit saved")
+        await _file_is(api, "notes", PATH, text)
+        await anyio.to_thread.run_sync(server.kill)
+        await anyio.to_thread.run_sync(server.restart)
+        await _file_is(api, "notes", PATH, text)
+
+
+async def _something_happens(chance: random.Random, peers: list[Peer], api: httpx.AsyncClient, step: int) -> None:
+    peer = chance.choice(peers)
+    match chance.choices(("edit", "drop", "back", "http"), (12, 2, 4, 1))[0]:
+        case "edit":
+            length = len(str(peer))
+            insert = "".join(chance.choices(ALPHABET, k=chance.randrange(5)))
+            await peer.replace(chance.randrange(length + 1), chance.randrange(3), insert)
+        case "drop" if peer.connected:
+            await peer.offline()
+        case "back":
+            await _come_back(peer)
+        case "http":
+            await _append(api, f"\nby http {step} 中")
+
+
+async def _come_back(peer: Peer) -> None:
+    if not peer.connected:
+        await peer.reconnect()
+
+
+async def _append(api: httpx.AsyncClient, line: str) -> None:
+    """A `PUT` against what was read; somebody else's edit of the same place is a refusal, not a loss."""
+    read = await api.get(f"/projects/notes/files/{PATH}")
+    headers = {"if-match": read.headers["etag"]}
+    written = await api.put(f"/projects/notes/files/{PATH}", content=read.content + line.encode(), headers=headers)
+    assert written.status_code in {200, 409}, written.text
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["friendsforever", "clownschool"])
+async def test_recorded_typing_of_several_people_ends_as_it_did_for_them(
+    server: ServerProcess, async_api: httpx.AsyncClient, project: str, name: str
+) -> None:
+    recorded = traces.trace(name)
+    await _make(async_api, project, PATH, "")
+    async with crowd() as people:
+        peers = [await people.join(server, project, PATH) for _ in recorded.authors]
+        await _replay(recorded, peers)
+        await auntil(lambda: {str(peer) for peer in peers} == {recorded.end}, "the recorded end", seconds=60)
+        await _file_is(async_api, project, PATH, recorded.end)
+        late = await people.join(server, project, PATH)
+        assert str(late) == recorded.end
+
+
+async def _replay(recorded: traces.Trace, peers: list[Peer]) -> None:
+    """Nobody types on what has not reached him through the server."""
+    for number, transaction in enumerate(recorded.transactions):
+        author, peer = recorded.authors[transaction["agent"]], peers[transaction["agent"]]
+        news = author.news(recorded, number)
+        for client, clock in {recorded.ends[each] for each in news}:
+            await peer.has(client, clock)
+        author.sees([recorded.updates[each] for each in news])
+        await peer.pass_on(author.type(recorded, number))
+
+
+def _client(server: ServerProcess) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=f"{server.url}/api/v1", headers=server.headers, timeout=30)
+
+
+async def _make(api: httpx.AsyncClient, project: str, path: str, text: str) -> None:
+    made = await api.post("/projects", json={"name": project})
+    assert made.status_code in {201, 409}, made.text
+    (await api.put(f"/projects/{project}/files/{path}", content=text.encode())).raise_for_status()
+
+
+async def _file_is(api: httpx.AsyncClient, project: str, path: str, text: str) -> None:
+    read = await api.get(f"/projects/{project}/files/{path}")
+    assert read.text == text
