@@ -30,6 +30,13 @@ ALIVE_WITHIN: Final = 3.0
 """Seconds for a server on this machine to answer `/healthz` before it counts as gone."""
 TIMEOUT: Final = httpx.Timeout(30.0, read=600.0)
 DATABASE: Final = "quire.sqlite"
+QUIET: Final[dict[str, Any]] = {
+    "log_level": "error",
+    "commit_quiet": 1e6,
+    "commit_max_age": 1e6,
+    "shutdown_timeout": 0.0,
+}
+"""For the application in this process: it does what the command asks for, and no automatic commit besides."""
 
 
 class Refused(QuireError):
@@ -190,9 +197,13 @@ def _http(url: str, token: str, transport: httpx.AsyncBaseTransport | None = Non
 
 @contextlib.asynccontextmanager
 async def _in_process(settings: Settings) -> AsyncIterator[Client]:
-    from web.app import create_app  # everything the server imports: only when it is needed
+    # Everything the server imports: only when it is needed.
+    from web.app import create_app
+    from web.observability import configure_logging
 
-    app = create_app(dataclasses.replace(settings, log_level="error"))
+    settings = dataclasses.replace(settings, **QUIET)
+    configure_logging(settings)
+    app = create_app(settings)
     async with app.router.lifespan_context(app):
         identity = app.state.services.identity
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

@@ -69,7 +69,7 @@ def check_local(access: Access) -> None:
 
 def _verify(services: Services, *, repair: bool) -> Work:
     async def work(tell: Tell) -> Line:
-        verifier = Verifier(services.store, services.objects, services.remotes.of, repair=repair)
+        verifier = Verifier(services.store, services.objects, services.snapshotter.remotes.of, repair=repair)
         documents: dict[str, int] = {}
         findings = 0
         async for each in verifier.run():

@@ -50,25 +50,28 @@ def snapshot(
 async def _one(client: Client, project: str, body: dict[str, Any]) -> int:
     with Progress() as progress:
         progress.update(f"{project}: committing")
+        before = await _newest(client, project)
         try:
             made = await client.post(f"/projects/{project}/snapshots", body)
-            while made["state"] == "running":
-                await anyio.sleep(ASK_EVERY)
-                made = await _numbered(client, project, made["number"])
         except Refused as error:
             if error.status != 409:
                 raise
             note(f"{project}: {error.message}")
             return CONFLICTS
+        while made["state"] == "running":
+            await anyio.sleep(ASK_EVERY)
+            newest = await _newest(client, project)
+            if newest is not None and (before is None or newest["number"] > before["number"]):
+                made = newest
     if made["state"] == "failed":
         return await _say_why(client, project, made)
     say(f"{project}: {_outcome(made)}")
     return 0
 
 
-async def _numbered(client: Client, project: str, number: int) -> Any:
-    found = (await client.get(f"/projects/{project}/snapshots"))["snapshots"]
-    return next(each for each in found if each["number"] == number)
+async def _newest(client: Client, project: str) -> Any:
+    found = (await client.get(f"/projects/{project}/snapshots", limit=1))["snapshots"]
+    return found[0] if found else None
 
 
 async def _say_why(client: Client, project: str, made: dict[str, Any]) -> int:
