@@ -1,0 +1,175 @@
+"""The ObjectStore in a folder.
+
+The object `a/b/name` is the file `a/b/=xx/name`, where `xx` comes from the name, so that no folder grows too large; `=`
+is in no key, so that an object never stands in the way of a longer key. New content is written beside everything
+(`=new/`), fsynced, and then linked or renamed to its place, and the place is fsynced too: a crash leaves the old object
+or the new, and at worst a file in `=new/` that the next start sweeps away.
+
+What breaks it: a second process (the data directory's lock keeps it out), file systems that do not tell `A` from `a`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import secrets
+import threading
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from anyio import to_thread
+
+from collab.errors import Unavailable
+from collab.objects.base import Object
+from collab.objects.keys import absent, check, not_as_expected
+
+_NEW: Final = "=new"
+_LOCKS: Final = 64
+
+
+class FolderObjects:
+    """See `collab.objects.base.ObjectStore`. Files and folders are readable by their owner alone."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self._root = root
+        self._new = root / _NEW
+        self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._new.mkdir(mode=0o700, exist_ok=True)
+        for left_over in self._new.iterdir():
+            left_over.unlink()
+
+    async def get(self, key: str) -> Object:
+        return await to_thread.run_sync(self._get, key, self._place(key))
+
+    async def exists(self, key: str) -> bool:
+        return await to_thread.run_sync(self._exists, self._place(key))
+
+    async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
+        return await to_thread.run_sync(self._put, key, self._place(key), content, if_match, if_none_match)
+
+    async def list(self, prefix: str = "") -> AsyncIterator[str]:
+        for key in await to_thread.run_sync(self._keys, prefix):
+            yield key
+
+    async def delete(self, key: str) -> None:
+        await to_thread.run_sync(self._delete, key, self._place(key))
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+    def _place(self, key: str) -> pathlib.Path:
+        *folders, name = check(key).split("/")
+        shard = hashlib.sha1(name.encode("ascii"), usedforsecurity=False).hexdigest()[:2]
+        return self._root.joinpath(*folders, f"={shard}", name)
+
+    def _lock(self, key: str) -> threading.Lock:
+        return self._locks[hash(key) % _LOCKS]
+
+    # All below runs in worker threads.
+
+    def _get(self, key: str, place: pathlib.Path) -> Object:
+        try:
+            with place.open("rb") as file:
+                return Object(file.read(), _tag(os.fstat(file.fileno())))
+        except FileNotFoundError as error:
+            self._demand_root()
+            raise absent(key) from error
+        except OSError as error:
+            raise _trouble(error) from error
+
+    def _exists(self, place: pathlib.Path) -> bool:
+        found = _stat(place)
+        if found is None:
+            self._demand_root()
+        return found is not None
+
+    def _put(self, key: str, place: pathlib.Path, content: bytes, if_match: str | None, if_none_match: bool) -> str:
+        try:
+            new = self._write(content)
+            try:
+                with self._lock(key):
+                    found = _stat(place)
+                    if (if_none_match and found) or (if_match is not None and (not found or _tag(found) != if_match)):
+                        raise not_as_expected(key)
+                    self._make_folder(place.parent)
+                    new.replace(place)
+                    _sync(place.parent)
+                    return _tag(place.stat())
+            finally:
+                new.unlink(missing_ok=True)
+        except OSError as error:
+            raise _trouble(error) from error
+
+    def _write(self, content: bytes) -> pathlib.Path:
+        new = self._new / secrets.token_hex(10)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        return new
+
+    def _make_folder(self, folder: pathlib.Path) -> None:
+        """With those above it, each of them durable before something is put into it."""
+        if folder.is_dir():
+            return
+        self._demand_root()
+        if folder.parent != self._root:
+            self._make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync(folder.parent)
+
+    def _keys(self, prefix: str) -> Sequence[str]:
+        self._demand_root()
+        found = []
+        for folder, _, names in os.walk(self._root, onerror=_raise):
+            *above, last = pathlib.PurePath(folder).relative_to(self._root).parts or ("",)
+            if last.startswith("=") and last != _NEW:
+                found += ["/".join([*above, name]) for name in names]
+        return sorted(key for key in found if key.startswith(prefix))
+
+    def _delete(self, key: str, place: pathlib.Path) -> None:
+        try:
+            with self._lock(key):
+                if _stat(place) is not None:
+                    place.unlink()
+                    _sync(place.parent)
+        except OSError as error:
+            raise _trouble(error) from error
+
+    def _demand_root(self) -> None:
+        """Nothing is known to be absent where the folder itself is gone (a disk that is not mounted)."""
+        if not self._new.is_dir():
+            raise Unavailable(f"the objects' folder {self._root} is not there")
+
+
+def _stat(place: pathlib.Path) -> os.stat_result | None:
+    try:
+        return place.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _trouble(error) from error
+
+
+def _tag(found: os.stat_result) -> str:
+    """Every version is a file of its own."""
+    return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+
+
+def _sync(folder: pathlib.Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _raise(error: OSError) -> None:
+    raise _trouble(error) from error
+
+
+def _trouble(error: OSError) -> Unavailable:
+    return Unavailable(f"the objects' folder does not answer: {error.strerror}")

@@ -1,0 +1,162 @@
+"""The contract ObjectStore, over every adapter; and what is the folder's own."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+import anyio
+import pytest
+
+from collab.errors import Invalid, NotFound, Stale, Unavailable
+from collab.objects.base import ObjectStore
+from collab.objects.folder import FolderObjects
+from collab.objects.memory import MemoryObjects
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["memory", "folder"])
+def objects(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> ObjectStore:
+    return MemoryObjects() if request.param == "memory" else FolderObjects(tmp_path / "objects")
+
+
+async def keys(objects: ObjectStore, prefix: str = "") -> list[str]:
+    return [key async for key in objects.list(prefix)]
+
+
+async def test_what_is_put_is_got(objects: ObjectStore) -> None:
+    tag = await objects.put("objects/abc", b"\x00\xff")
+    found = await objects.get("objects/abc")
+    assert (found.content, found.tag) == (b"\x00\xff", tag)
+    assert await objects.exists("objects/abc")
+
+
+async def test_what_is_absent_is_not_found(objects: ObjectStore) -> None:
+    with pytest.raises(NotFound):
+        await objects.get("objects/abc")
+    assert not await objects.exists("objects/abc")
+    await objects.put("objects/abc/def", b"")
+    with pytest.raises(NotFound):
+        await objects.get("objects/abc")
+    assert not await objects.exists("objects")
+
+
+async def test_a_put_replaces_what_was_there(objects: ObjectStore) -> None:
+    tags = {await objects.put("k", content) for content in (b"one", b"two", b"one")}
+    assert len(tags) == 3
+    assert (await objects.get("k")).content == b"one"
+
+
+async def test_creating_only_never_replaces(objects: ObjectStore) -> None:
+    await objects.put("k", b"one", if_none_match=True)
+    with pytest.raises(Stale):
+        await objects.put("k", b"two", if_none_match=True)
+    assert (await objects.get("k")).content == b"one"
+
+
+async def test_replacing_needs_the_tag_that_one_has_seen(objects: ObjectStore) -> None:
+    with pytest.raises(Stale):
+        await objects.put("k", b"one", if_match="whatever")
+    first = await objects.put("k", b"one")
+    await objects.put("k", b"two", if_match=first)
+    with pytest.raises(Stale):
+        await objects.put("k", b"three", if_match=first)
+    assert (await objects.get("k")).content == b"two"
+
+
+async def test_of_many_writers_at_once_one_wins(objects: ObjectStore) -> None:
+    tag = await objects.put("k", b"start")
+    won = []
+
+    async def attempt(number: int) -> None:
+        try:
+            await objects.put("k", b"%d" % number, if_match=tag)
+        except Stale:
+            return
+        won.append(b"%d" % number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(attempt, number)
+    assert [(await objects.get("k")).content] == won
+
+
+async def test_of_many_creators_at_once_one_wins(objects: ObjectStore) -> None:
+    won = []
+
+    async def attempt(number: int) -> None:
+        try:
+            await objects.put("deep/er/k", b"%d" % number, if_none_match=True)
+        except Stale:
+            return
+        won.append(b"%d" % number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(attempt, number)
+    assert [(await objects.get("deep/er/k")).content] == won
+
+
+async def test_keys_are_listed_in_order(objects: ObjectStore) -> None:
+    names = ["b", "a/2", "a/1", "a", "a-b/c", "objects/00ff", "objects/00fe", ".hidden", "a/1/x"]
+    for name in names:
+        await objects.put(name, name.encode())
+    assert await keys(objects) == sorted(names)
+    assert await keys(objects, "a/") == ["a/1", "a/1/x", "a/2"]
+    assert await keys(objects, "objects/00f") == ["objects/00fe", "objects/00ff"]
+    assert await keys(objects, "nothing") == []
+
+
+async def test_what_is_deleted_is_gone(objects: ObjectStore) -> None:
+    await objects.put("k", b"")
+    await objects.put("k/l", b"")
+    await objects.delete("k")
+    await objects.delete("k")
+    assert await keys(objects) == ["k/l"]
+    await objects.put("k", b"again", if_none_match=True)
+    assert (await objects.get("k")).content == b"again"
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a b", "é", "a\n", "=ab", "a" * 201, "a/" * 500 + "a", "a\0"]
+)
+async def test_a_key_that_cannot_be_is_refused(objects: ObjectStore, key: str) -> None:
+    for attempt in (objects.get(key), objects.put(key, b""), objects.exists(key), objects.delete(key)):
+        with pytest.raises(Invalid):
+            await attempt
+    assert await keys(objects) == []
+
+
+async def test_a_folder_is_there_for_the_next_process(tmp_path: pathlib.Path) -> None:
+    tag = await FolderObjects(tmp_path / "objects").put("objects/abc", b"kept")
+    found = await FolderObjects(tmp_path / "objects").get("objects/abc")
+    assert (found.content, found.tag) == (b"kept", tag)
+
+
+async def test_a_folder_sweeps_away_what_a_crash_left(tmp_path: pathlib.Path) -> None:
+    left_over = tmp_path / "objects" / "=new" / "abc"
+    left_over.parent.mkdir(parents=True)
+    left_over.write_bytes(b"half")
+    objects = FolderObjects(tmp_path / "objects")
+    assert not left_over.exists()
+    await objects.put("k", b"")
+    with pytest.raises(Stale):
+        await objects.put("k", b"", if_none_match=True)
+    assert list(left_over.parent.iterdir()) == []
+
+
+async def test_a_folder_that_has_vanished_is_trouble_and_not_absence(tmp_path: pathlib.Path) -> None:
+    objects = FolderObjects(tmp_path / "objects")
+    await objects.put("k", b"")
+    shutil.rmtree(tmp_path / "objects")
+    for attempt in (objects.get("k"), objects.exists("k"), objects.put("k", b""), keys(objects)):
+        with pytest.raises(Unavailable):
+            await attempt
+
+
+async def test_a_folder_is_its_owners_alone(tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "objects"
+    await FolderObjects(root).put("objects/abc", b"")
+    for place in (root, *root.rglob("*")):
+        assert place.stat().st_mode & 0o077 == 0
