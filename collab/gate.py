@@ -15,8 +15,8 @@ pass, linear in its bytes. It raises ProtocolError unless all of this holds:
 nothing pending.
 
 Why rule 5: Yjs makes two U+FFFD of a character that is cut; the decoder here forgets one of its two clocks instead, so that
-whoever loads the document afterwards lacks them for ever. A document that holds such characters tells `judge` where
-(`halves`, the union of those of its walks; deleted text has none, and too many do no harm).
+whoever loads the document afterwards lacks them for ever. A document that holds such characters tells `judge` where they
+are: `halves`, kept by `add_halves` from the walk of its encoding when it is opened, and of every update it takes.
 
 Only the last range of a client can be news: a range that comes after a gap needs everything before it. So `needs` is one
 clock per client.
@@ -468,3 +468,11 @@ def _lacking(client: ClientId, need: int, known: int) -> NoReturn:
         f"needs client {client} up to clock {need}; {known} is known",
         details={"client": client, "needs": need, "known": known},
     )
+
+
+def add_halves(halves: dict[ClientId, set[int]], walk: Walk, clocks: Mapping[ClientId, int]) -> None:
+    """Adds what a document that stood at `clocks` may no longer have cut, since it took what was walked. News alone: what
+    a peer says about clocks that were known already is not what the document holds."""
+    for client, inside in walk.halves.items():
+        known = clocks.get(client, 0)
+        halves.setdefault(client, set()).update(clock for clock in inside if clock > known)

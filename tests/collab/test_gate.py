@@ -376,6 +376,14 @@ def test_an_update_does_not_cut_the_characters_of_the_document() -> None:
     assert judge(whole, {A: 4}, {}, ALICE, reserved=lambda _: False, halves=halves) == (B,)
 
 
+def test_a_document_keeps_where_its_characters_are_and_believes_nobody_about_what_it_knows() -> None:
+    halves: dict[ClientId, set[int]] = {}
+    gate.add_halves(halves, walk(update(block(A, 0, item("a😀b")))), {})
+    gate.add_halves(halves, walk(update(block(A, 0, item("😀😀😀")))), {A: 4})
+    gate.add_halves(halves, walk(update(block(B, 0, item("plain")))), {A: 6})
+    assert halves == {A: {2, 5}}
+
+
 def test_what_is_known_does_not_end_inside_a_character() -> None:
     # Somebody says that clocks 0 and 1 were another text; the decoder would take the rest from inside the character.
     with pytest.raises(ProtocolError, match="two different things at clock 2"):

@@ -10,7 +10,7 @@ import pytest
 
 from collab import protocol
 from collab.errors import ProtocolError
-from collab.gate import judge, walk
+from collab.gate import add_halves, judge, walk
 from collab.ids import ActorId, ClientId
 from tests.interop.node_env import node
 
@@ -113,15 +113,14 @@ class Server:
     def __init__(self) -> None:
         self.doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
         self.text = self.doc.get("content", type=pycrdt.Text)
-        self.halves: dict[ClientId, frozenset[int]] = {}
+        self.halves: dict[ClientId, set[int]] = {}
 
     def take(self, update: bytes) -> tuple[ClientId, ...]:
         walked = walk(update)
         clocks = protocol.decode_state_vector(self.doc.get_state())
         brings = judge(walked, clocks, {}, ALICE, reserved=lambda _: False, halves=self.halves)
         self.doc.apply_update(update)
-        for client, clocks_inside in walked.halves.items():
-            self.halves[client] = self.halves.get(client, frozenset()) | clocks_inside
+        add_halves(self.halves, walked, clocks)
         return brings
 
 
