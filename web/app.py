@@ -54,7 +54,6 @@ async def on_disk(settings: Settings, stack: contextlib.AsyncExitStack) -> Adapt
     """Everything in the data directory: SQLite, a folder, and nobody else on the bus."""
     from collab.bus.local import LocalBus
     from collab.objects.folder import FolderObjects
-
     from collab.store.sqlite import open_store
 
     store = await open_store(settings.data, clock=now)
@@ -108,10 +107,9 @@ def create_app(settings: Settings, *, adapters: Open = on_disk) -> Quire:
 
 
 async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: contextlib.AsyncExitStack) -> Services:
-    from snapshots.importer import Importer
-
     from collab.rooms import Rooms
     from collab.workspace import Workspace
+    from snapshots.importer import Importer
     from snapshots.remotes.local import LocalRemotes
     from snapshots.schedule import Pace
     from snapshots.snapshotter import Snapshotter
@@ -125,8 +123,13 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     workspace = Workspace(parts.store, parts.objects, rooms, parts.bus, now)
     pace = Pace(quiet=int(settings.commit_quiet * 1000), max_age=int(settings.commit_max_age * 1000))
     snapshotter = Snapshotter(workspace, remotes, parts.bus, clock=now, pace=pace)
-    importer = Importer(workspace, remotes)
-    tasks = await _background(stack, snapshotter, closing_within=settings.shutdown_timeout)
+    loop = await stack.enter_async_context(anyio.create_task_group())
+    loop.start_soon(snapshotter.run)
+    stack.push_async_callback(_last_snapshot, snapshotter, settings.shutdown_timeout)
+    importer = Importer(workspace, snapshotter, folder=settings.data / "tmp", clock=now)
+    await stack.enter_async_context(importer)
+    tasks = await stack.enter_async_context(anyio.create_task_group())
+    stack.callback(tasks.cancel_scope.cancel)
     return Services(
         settings=settings,
         store=parts.store,
@@ -141,18 +144,6 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         tasks=tasks,
         closing=anyio.Event(),
     )
-
-
-async def _background(
-    stack: contextlib.AsyncExitStack, snapshotter: Snapshotter, *, closing_within: float
-) -> anyio.abc.TaskGroup:
-    """The snapshotter's loop, which ends with a last snapshot; around it the work of requests, which ends first."""
-    loop = await stack.enter_async_context(anyio.create_task_group())
-    loop.start_soon(snapshotter.run)
-    stack.push_async_callback(_last_snapshot, snapshotter, closing_within)
-    tasks = await stack.enter_async_context(anyio.create_task_group())
-    stack.callback(tasks.cancel_scope.cancel)
-    return tasks
 
 
 async def _last_snapshot(snapshotter: Snapshotter, within: float) -> None:

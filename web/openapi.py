@@ -26,7 +26,9 @@ PARAMETERS: Final = {
 
 def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     every = list(endpoints)
-    kinds = {kind for each in every for kind in (each.body, each.answer, each.query) if kind is not None}
+    kinds = {
+        kind for each in every for kind in (each.body, each.takes_json, each.answer, each.query) if kind is not None
+    }
     schemas, components = msgspec.json.schema_components([*kinds, ErrorAnswer], ref_template=REF)
     by_kind = dict(zip([*kinds, ErrorAnswer], schemas, strict=True))
     addresses: dict[str, dict[str, Any]] = {}
@@ -65,8 +67,9 @@ def _operation(each: Endpoint, by_kind: dict[Any, Any], components: dict[str, An
         "security": [{"token": []}, {"session": []}] if each.role else [],
     }
     content = {media: {"schema": {"type": "string", "format": "binary"}} for media in each.takes}
-    if each.body is not None:
-        content = {"application/json": {"schema": by_kind[each.body]}, **content}
+    as_json = each.body or each.takes_json
+    if as_json is not None:
+        content = {"application/json": {"schema": by_kind[as_json]}, **content}
     if content:
         operation["requestBody"] = {"required": bool(each.takes), "content": content}
     return operation

@@ -12,13 +12,12 @@ import anyio.abc
 from collab.ids import Millis, ProjectId
 
 if TYPE_CHECKING:
-    from snapshots.importer import Importer
-
     from collab.bus.base import Bus
     from collab.objects.base import ObjectStore
     from collab.rooms import Rooms
     from collab.store.base import Store
     from collab.workspace import Workspace
+    from snapshots.importer import Importer
     from snapshots.snapshotter import Snapshotter
     from web.identity import Identity
     from web.observability import Metrics

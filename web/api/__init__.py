@@ -7,9 +7,11 @@ from typing import Final
 from starlette.routing import Route
 
 from web.api import (
+    admin,
     changes,
     events,
     files,
+    imports,
     invites,
     moves,
     projects,
@@ -21,7 +23,21 @@ from web.api import (
 )
 from web.api.endpoint import Endpoint, routes
 
-NOUNS: Final = (system, session, projects, files, reads, moves, changes, events, snapshots, tokens, invites)
+NOUNS: Final = (
+    system,
+    session,
+    projects,
+    imports,
+    files,
+    reads,
+    moves,
+    changes,
+    events,
+    snapshots,
+    tokens,
+    invites,
+    admin,
+)
 
 ENDPOINTS: Final[list[Endpoint]] = [each for noun in NOUNS for each in noun.endpoints.all]
 ROUTES: Final[list[Route]] = routes(ENDPOINTS)

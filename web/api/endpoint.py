@@ -105,6 +105,8 @@ class Endpoint:
     """None: none is read by the layer; `takes` says what the handler reads."""
     takes: tuple[str, ...] = ()
     """Media types of a body that the handler reads by itself."""
+    takes_json: type | None = None
+    """The shape of a JSON body that the handler reads by itself."""
     answer: type | None = None
     status: int = 200
     gives: tuple[str, ...] = ("application/json",)

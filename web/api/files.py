@@ -103,6 +103,10 @@ async def list_files(call: Call[None, TreeQuery]) -> Response:
         return Response(status_code=304, headers=headers)
     names = await refs(call.services.store, (each.updated_by for each in page.rows))
     files: list[FileRow | Directory] = [row(each, names) for each in page.rows]
+    if page.directories:
+        # As `ls` shows them: among the files, in the order of names.
+        files += [Directory(paths.show(each)) for each in page.directories]
+        files.sort(key=lambda each: each.path)
     return json_answer(Tree(files, page.cursor), headers=headers)
 
 

@@ -33,7 +33,7 @@ class Person(msgspec.Struct):
     email: str | None
 
 
-class FileRow(msgspec.Struct, omit_defaults=True):
+class FileRow(msgspec.Struct):
     """A file. `sha` is git's name for its bytes at `position`; `eol` and `bom` are there when they are not the usual."""
 
     path: str
@@ -46,8 +46,8 @@ class FileRow(msgspec.Struct, omit_defaults=True):
     position: int
     updated_at: str
     updated_by: ActorRef
-    eol: str = "lf"
-    bom: bool = False
+    eol: str | msgspec.UnsetType = msgspec.UNSET
+    bom: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Directory(msgspec.Struct, tag="directory", tag_field="kind"):
@@ -90,8 +90,8 @@ def row(each: Row, names: Mapping[ActorId, ActorRef]) -> FileRow:
         each.head,
         rfc3339(each.updated_at),
         names[each.updated_by],
-        each.eol,
-        each.bom,
+        msgspec.UNSET if each.eol == "lf" else each.eol,
+        each.bom or msgspec.UNSET,
     )
 
 
