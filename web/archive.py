@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import tarfile
 import time
+import zlib
 from collections.abc import Iterator
 from typing import IO, Final, Protocol
 
@@ -24,6 +25,8 @@ MANIFEST: Final = "backup.json"
 FORMAT: Final = 1
 DATABASE: Final = "quire.sqlite"
 CHUNK: Final = 1 << 20
+BROKEN: Final = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
+"""What reading an archive raises that is none, or is cut off."""
 
 
 class Readable(Protocol):
@@ -165,14 +168,11 @@ def members(source: pathlib.Path) -> Iterator[tuple[str, IO[bytes]]]:
             with source.joinpath(name).open("rb") as file:
                 yield name, file
         return
-    try:
-        with tarfile.open(source, "r|gz") as archive:
-            for entry in archive:
-                content = archive.extractfile(entry) if entry.isfile() else None
-                if content is not None:
-                    yield entry.name, content
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
-        raise Invalid(f"{source} is no backup of Quire, or not all of it: {error}") from error
+    with tarfile.open(source, "r|gz") as archive:
+        for entry in archive:
+            content = archive.extractfile(entry) if entry.isfile() else None
+            if content is not None:
+                yield entry.name, content
 
 
 def parse_manifest(text: bytes) -> Manifest:

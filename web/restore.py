@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 
 from collab.errors import Conflict, Invalid, NotFound
-from web.archive import CHUNK, DATABASE, MANIFEST, Hashing, Manifest, members, parse_manifest
+from web.archive import BROKEN, CHUNK, DATABASE, MANIFEST, Hashing, Manifest, members, parse_manifest
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -30,7 +30,7 @@ def restore(
     to.parent.mkdir(parents=True, exist_ok=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{to.name}.restoring-", dir=to.parent))
     try:
-        manifest = _unpack(source, folder, progress)
+        manifest = _checked(source, folder, progress)
         begin_epoch(folder)
         os.sync()
         if to.exists():
@@ -40,6 +40,13 @@ def restore(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return manifest
+
+
+def _checked(source: pathlib.Path, folder: pathlib.Path, progress: Progress) -> Manifest:
+    try:
+        return _unpack(source, folder, progress)
+    except BROKEN as error:
+        raise Invalid(f"{source} is no backup of Quire, or not all of it: {error}") from error
 
 
 def _unpack(source: pathlib.Path, folder: pathlib.Path, progress: Progress) -> Manifest:
