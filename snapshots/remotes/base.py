@@ -10,12 +10,14 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
 from collab.errors import Conflict
-from collab.ids import BlobSha, Path
+from collab.ids import BlobSha, Path, ProjectId
+from collab.store.base import Project
 
 CommitSha = NewType("CommitSha", str)
 TreeSha = NewType("TreeSha", str)
@@ -84,5 +86,26 @@ class GitRemote(Protocol):
 
     def clone_command(self) -> str:
         """What a person types to get a copy."""
+
+    async def aclose(self) -> None: ...
+
+
+class Remotes(Protocol):
+    """Which remote each project has."""
+
+    async def of(self, project: Project) -> GitRemote: ...
+
+    def incoming(self, job: str) -> pathlib.Path:
+        """Where an import puts the repository that it brings."""
+
+    async def adopt(self, project: Project, job: str) -> GitRemote:
+        """What `incoming(job)` holds becomes the project's repository; `Conflict` if the project has commits. Done twice
+        it is done once."""
+
+    async def discard(self, job: str) -> None:
+        """What `incoming(job)` holds is not wanted."""
+
+    async def remove(self, project: ProjectId) -> None:
+        """The project is gone, and so is what Quire kept of its git on this machine."""
 
     async def aclose(self) -> None: ...

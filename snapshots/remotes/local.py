@@ -74,7 +74,10 @@ class LocalRemote:
         self._lock = anyio.Lock()
 
     async def head(self) -> CommitSha | None:
-        return await self._run(self._head)
+        """Does not wait for a commit that is under way."""
+        if not await anyio.to_thread.run_sync((self.path / "HEAD").exists):
+            await self._run(self._ensure)
+        return await anyio.to_thread.run_sync(self._head)
 
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
         return await self._run(lambda: self._read_tree(commit))
@@ -183,7 +186,7 @@ class LocalRemote:
             self._step("trees made")
             write(store, [*fresh, made])
             self._step("objects written")
-            _sync_directory(self.path / "objects")
+            sync_directory(self.path / "objects")
         self._move(new.parent, CommitSha(made.id.decode()))
         return Made(CommitSha(made.id.decode()), rebuilt.root)
 
@@ -201,7 +204,7 @@ class LocalRemote:
                 time.sleep(0.02)
         if not moved:
             raise BranchMoved(self.branch, parent, self._head())
-        _sync_directory((self.path / os.fsdecode(self._ref)).parent)
+        sync_directory((self.path / os.fsdecode(self._ref)).parent)
         self._step("branch moved")
 
     def _read_tree(self, commit: CommitSha) -> dict[Path, TreeEntry]:
@@ -272,7 +275,7 @@ class LocalRemotes:
 
     def incoming(self, job: str) -> pathlib.Path:
         """Where the repository of an import is put together."""
-        return self.root / f".import-{job}.git"
+        return self.root / f".import-{job}"
 
     async def adopt(self, project: Project, job: str) -> LocalRemote:
         """What `incoming(job)` holds becomes the project's repository, if that has no commits. Done twice it is done once."""
@@ -280,6 +283,10 @@ class LocalRemotes:
             await anyio.to_thread.run_sync(self._adopt, project, self.incoming(job))
             self._open.pop(project.id, None)
         return await self.of(project)
+
+    async def discard(self, job: str) -> None:
+        """What `incoming(job)` holds is not wanted."""
+        await anyio.to_thread.run_sync(lambda: shutil.rmtree(self.incoming(job), ignore_errors=True))
 
     async def remove(self, project: ProjectId) -> None:
         """The repository of a project that is gone."""
@@ -299,7 +306,7 @@ class LocalRemotes:
         if not path.exists():
             init(path, owner=project.id)
         sweep(path)
-        _sync_directory(self.root)
+        sync_directory(self.root)
 
     def _adopt(self, project: Project, incoming: pathlib.Path) -> None:
         if not incoming.exists():
@@ -311,7 +318,7 @@ class LocalRemotes:
         shutil.rmtree(path)
         own(incoming, project.id)
         incoming.rename(path)
-        _sync_directory(self.root)
+        sync_directory(self.root)
 
     def _find(self, project: ProjectId) -> pathlib.Path | None:
         found = (each for each in self.root.glob("*.git") if not each.name.startswith("."))
@@ -334,7 +341,7 @@ def init(path: pathlib.Path, branch: str = DEFAULT_BRANCH, *, owner: ProjectId |
     if owner is not None:
         own(making, owner)
     making.rename(path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def own(path: pathlib.Path, project: ProjectId) -> None:
@@ -380,27 +387,34 @@ def write(store: DiskObjectStore, objects: Sequence[ShaFile]) -> None:
     root = pathlib.Path(os.fspath(store.path))
     if len(objects) > LOOSE_AT_MOST:
         store.add_objects([(each, None) for each in objects])
-        _sync_directory(root / "pack")
+        sync_directory(root / "pack")
         return
     for each in objects:
         store.add_object(each)
     for folder in {each.id[:2].decode() for each in objects}:
-        _sync_directory(root / folder)
+        sync_directory(root / folder)
 
 
-def pack(store: DiskObjectStore, shas: Sequence[ObjectID], *, bytes_at_most: int = 32 << 20) -> None:
-    """Copies objects of this store into packs of bounded size."""
+def pack(
+    store: DiskObjectStore,
+    shas: Sequence[ObjectID],
+    *,
+    source: DiskObjectStore | None = None,
+    bytes_at_most: int = 32 << 20,
+) -> None:
+    """Copies objects of `source` (else of the store itself) into packs of bounded size."""
+    found = source or store
     batch: list[ShaFile] = []
     held = 0
     for sha in shas:
-        batch.append(store[sha])
+        batch.append(found[sha])
         held += batch[-1].raw_length()
         if held >= bytes_at_most or len(batch) >= 10_000:
             store.add_objects([(each, None) for each in batch])
             batch, held = [], 0
     if batch:
         store.add_objects([(each, None) for each in batch])
-    _sync_directory(pathlib.Path(os.fspath(store.path)) / "pack")
+    sync_directory(pathlib.Path(os.fspath(store.path)) / "pack")
 
 
 def _commit_object(new: NewCommit, root: TreeSha) -> Commit:
@@ -428,7 +442,7 @@ def _raw(store: DiskObjectStore, sha: str) -> bytes:
         raise NotFound(f"the repository has no object {sha}") from None
 
 
-def _sync_directory(path: pathlib.Path) -> None:
+def sync_directory(path: pathlib.Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,0 +1,297 @@
+"""The loop that turns edits into commits: by schedule, on demand, and once more at shutdown.
+
+What it promises
+1. Never two rounds of one project at once: a request waits for the one that runs.
+2. An edit is committed when its project is quiet, or at the latest when it is old (snapshots.schedule); what a crash left
+   uncommitted is found at the start.
+3. A failure is kept for `status`, in plain words, and tried again, later each time.
+4. An idle system costs nothing: the loop waits for the bus, or for the next due time.
+5. `aclose` takes nothing new, commits what is uncommitted within its deadline, and returns. What it does not finish in
+   time is found at the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from collab import actors
+from collab.bus.base import Bus
+from collab.errors import QuireError, Unavailable
+from collab.ids import ActorId, Millis, Path, ProjectId
+from collab.store.base import Project
+from collab.workspace import Workspace
+from snapshots import journal, schedule
+from snapshots.committer import QUIRE, Committer, Step, no_step
+from snapshots.remotes.base import Author, Remotes
+from snapshots.schedule import Pace, Pending
+from snapshots.snapshot import Snapshot
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 2
+"""Projects that are committed side by side by the schedule."""
+
+EVENTS_AT_ONCE: Final = 500
+
+OURS: Final = frozenset({"snapshot"})
+"""Kinds of events that are no edits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """`remote` says where the branch is and how to clone it; `detail` why the last round failed."""
+
+    remote: dict[str, str]
+    head: str | None
+    uncommitted: int
+    conflicts: int
+    state: str
+    detail: str
+    next_commit_at: Millis | None
+    budget: None = None
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is known of one project. `seen` is the newest event that was read; `started`: the schedule runs a round."""
+
+    seen: int = 0
+    pending: Pending | None = None
+    started: bool = False
+    failure: str = ""
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+
+
+class Snapshotter:
+    """`step` is handed to the committer; `chance` spreads what is tried again."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        remotes: Remotes,
+        bus: Bus,
+        *,
+        clock: Callable[[], Millis],
+        pace: Pace | None = None,
+        author: Author = QUIRE,
+        step: Step = no_step,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.remotes = remotes
+        self._workspace = workspace
+        self._store = workspace.store
+        self._bus = bus
+        self._clock = clock
+        self._pace = pace or Pace()
+        self._chance = chance
+        self._committer = Committer(workspace, remotes, bus, clock=clock, author=author, step=step)
+        self._watched: defaultdict[ProjectId, _Watched] = defaultdict(_Watched)
+        self._limiter = anyio.CapacityLimiter(AT_ONCE)
+        self._news = anyio.Event()
+        self._running: anyio.CancelScope | None = None
+        self._closing = False
+
+    # -- on demand ---------------------------------------------------------------------------------------------------
+
+    async def snapshot(
+        self,
+        project: Project,
+        *,
+        message: str | None = None,
+        paths: Sequence[Path] | None = None,
+        actor: ActorId = actors.QUIRE.id,
+    ) -> Snapshot:
+        """A round now, after the one that runs. What cannot be committed is a snapshot in state `failed`; trouble on the
+        way is raised, and the schedule tries again."""
+        if self._closing:
+            raise Unavailable("the server is stopping; it commits what is there before it ends")
+        return await self._round(project, message, paths, actor)
+
+    async def snapshots(self, project: Project) -> list[Snapshot]:
+        """The newest first."""
+        return (await journal.snapshots(self._store, project.id))[::-1]
+
+    async def status(self, project: Project) -> Status:
+        remote = await self.remotes.of(project)
+        uncommitted = len(await self._workspace.changed(project))
+        watched = self._watched[project.id]
+        pending = watched.pending if uncommitted else None
+        return Status(
+            remote={
+                "kind": "git",
+                "path": remote.clone_command().removeprefix("git clone "),
+                "branch": remote.branch,
+                "clone": remote.clone_command(),
+            },
+            head=await remote.head(),
+            uncommitted=uncommitted,
+            conflicts=0,
+            state="committing" if watched.lock.locked() else "failed" if watched.failure else "idle",
+            detail=watched.failure,
+            next_commit_at=None if pending is None else schedule.due_at(pending, self._pace),
+        )
+
+    async def forget(self, project: ProjectId) -> None:
+        """The project was deleted: its repository goes too, after the round that runs."""
+        async with self._watched[project].lock:
+            await self.remotes.remove(project)
+        del self._watched[project]
+
+    @contextlib.asynccontextmanager
+    async def paused(self, project: ProjectId) -> AsyncIterator[None]:
+        """No round of this project while inside: an import publishes its files and their bases."""
+        async with self._watched[project].lock:
+            yield
+
+    # -- by schedule -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Runs until it is cancelled, or until `aclose`."""
+        async with self._bus.subscribe_all() as hints, anyio.create_task_group() as tasks:
+            self._running = tasks.cancel_scope
+            for project in await self._store.projects():
+                await self._take_up(project)
+            tasks.start_soon(self._commit_when_due, tasks)
+            async for changed in hints:
+                await self._hear(changed)
+            tasks.cancel_scope.cancel()
+
+    async def aclose(self, deadline: float) -> None:
+        """Seconds for a last snapshot of whatever is uncommitted. Other rounds that run are waited for."""
+        self._closing = True
+        with anyio.move_on_after(deadline) as scope:
+            async with anyio.create_task_group() as tasks:
+                for project in await self._uncommitted():
+                    tasks.start_soon(self._last_round, project)
+                for watched in list(self._watched.values()):
+                    tasks.start_soon(_free, watched.lock)
+        if scope.cancelled_caught:
+            log.warning("stopped before everything was committed; the next start goes on", deadline=deadline)
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _take_up(self, project: Project) -> None:
+        """What an earlier process left: a round that it did not finish, and edits that it did not commit."""
+        watched = self._watched[project.id]
+        watched.seen = project.events
+        try:
+            async with watched.lock:
+                await self._committer.recover(project)
+            changed = await self._workspace.changed(project)
+        except Exception as error:
+            log.exception("a project could not be taken up", project=project.name)
+            self._fail(watched, repr(error))
+            return
+        times = [each.row.updated_at if each.row is not None else self._clock() for each in changed]
+        if times:
+            watched.pending = schedule.merged(Pending(min(times), max(times)), watched.pending)
+
+    async def _hear(self, project: ProjectId) -> None:
+        """Reads the events that are new: a hint says no more than that there may be some."""
+        watched = self._watched[project]
+        while found := await self._store.events(project, after=watched.seen, limit=EVENTS_AT_ONCE):
+            for event in found:
+                if event.kind not in OURS:
+                    watched.pending = schedule.edited(watched.pending, event.at)
+            watched.seen = found[-1].n
+        self._wake()
+
+    async def _commit_when_due(self, tasks: TaskGroup) -> None:
+        while not self._closing:
+            now = self._clock()
+            waiting: list[Millis] = []
+            for project, watched in self._watched.items():
+                if watched.pending is None or watched.started:
+                    continue
+                due = schedule.due_at(watched.pending, self._pace)
+                if due > now:
+                    waiting.append(due)
+                    continue
+                watched.started = True
+                tasks.start_soon(self._scheduled, project, watched)
+            await self._wait((min(waiting) - now) / 1000 if waiting else None)
+
+    async def _scheduled(self, project_id: ProjectId, watched: _Watched) -> None:
+        try:
+            async with self._limiter:
+                project = await self._store.project_by_id(project_id)
+                if project is None:
+                    self._watched.pop(project_id, None)
+                elif not self._closing:
+                    await self._unattended(project)
+        finally:
+            watched.started = False
+            self._wake()
+
+    async def _last_round(self, project: Project) -> None:
+        async with self._limiter:
+            await self._unattended(project)
+
+    async def _unattended(self, project: Project) -> None:
+        """A round that nobody waits for: its failure is kept for the status."""
+        try:
+            await self._round(project, None, None, actors.QUIRE.id)
+        except Exception:
+            log.exception("a snapshot failed", project=project.name)
+
+    async def _uncommitted(self) -> list[Project]:
+        """Every project that may have edits, those included whose events nobody has told yet."""
+        owed = {row.project for row in await self._store.owed()}
+        return [
+            project
+            for project in await self._store.projects()
+            if project.id in owed
+            or self._watched[project.id].pending is not None
+            or self._watched[project.id].seen < project.events
+        ]
+
+    async def _round(
+        self, project: Project, message: str | None, paths: Sequence[Path] | None, actor: ActorId
+    ) -> Snapshot:
+        watched = self._watched[project.id]
+        async with watched.lock:
+            # What comes in from here on is the next round's, whatever becomes of this one.
+            taken, watched.pending = watched.pending, None
+            try:
+                made = await self._committer.round(project, given=message, chosen=paths, actor=actor)
+            except BaseException as error:
+                watched.pending = schedule.merged(taken, watched.pending)
+                if isinstance(error, Exception):
+                    self._fail(watched, error.message if isinstance(error, QuireError) else repr(error))
+                raise
+            if made.state == "failed" or paths is not None:
+                watched.pending = schedule.merged(taken, watched.pending)
+            watched.failure = ""
+            if made.state == "failed":
+                self._fail(watched, made.detail)
+        self._wake()
+        return made
+
+    def _fail(self, watched: _Watched, why: str) -> None:
+        now = self._clock()
+        watched.failure = why
+        watched.pending = schedule.failed(watched.pending or Pending(now, now), self._pace, now, self._chance())
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+
+    async def _wait(self, seconds: float | None) -> None:
+        """For news, or for so long."""
+        with anyio.move_on_after(seconds):
+            await self._news.wait()
+        self._news = anyio.Event()
+
+
+async def _free(lock: anyio.Lock) -> None:
+    async with lock:
+        return
