@@ -18,7 +18,8 @@ import pycrdt
 
 from collab.errors import Invalid, ProtocolError, Quarantined
 from collab.ids import ClientId
-from collab.text import coalesce, diff
+from collab.protocol import varint
+from collab.text import Edit, apply_edits, coalesce, diff
 
 ROOT: Final = "content"
 EMPTY: Final = b"\0\0"
@@ -39,6 +40,7 @@ class Document:
         self._novel: bytes | None = None
         self._text: str | None = ""
         self._size = 0
+        self._open = True
         self._subscription = self._doc.observe(self._observed)
 
     @classmethod
@@ -70,29 +72,36 @@ class Document:
         Raises `ProtocolError` when one of them cannot be decoded. Some of the others may have been applied by then, and
         a decoder that panicked may have left anything: the document must be thrown away.
         """
+        self._check_open()
         apply_update = self._doc.apply_update
         try:
             with self._doc.transaction(origin):
                 for update in updates:
                     apply_update(update)
-        except ValueError as error:
-            raise ProtocolError(f"The update cannot be decoded: {error}") from error
+        except (ValueError, RuntimeError) as error:
+            # pycrdt: ValueError for what it cannot read, RuntimeError for what it cannot integrate.
+            raise ProtocolError(f"The update cannot be applied: {error}") from error
         except BaseException as error:
             if not _is_panic(error):
                 raise
             raise ProtocolError(f"The update makes the decoder panic: {error}") from error
         return self._taken()
 
-    def edit(self, target: str, origin: int = 0) -> bytes | None:
-        """Makes the text `target` by the few edits that lead there: the update, or None when it is that text already."""
+    def edit(self, target: str, origin: int = 0, *, edits: list[Edit] | None = None) -> bytes | None:
+        """Makes the text `target` by the few edits that lead there: the update, or None when it is that text already.
+
+        Whoever had them computed elsewhere gives the `edits`; they are computed again if they do not lead there (now).
+        """
+        self._check_open()
         try:
             target.encode()
         except UnicodeEncodeError as error:
             raise Invalid(f"The text cannot be stored as UTF-8: {error}") from error
         before = self.text
-        edits = diff(before, target)
-        if not edits:
+        if target == before:
             return None
+        if edits is None or apply_edits(before, edits) != target:
+            edits = diff(before, target)
         if len(edits) > FEW:
             edits = coalesce(before, edits, self._affordable())
         content = self._content
@@ -124,14 +133,24 @@ class Document:
             return self._doc.get_update(state_vector)
         except ValueError as error:
             raise ProtocolError(f"The state vector cannot be decoded: {error}") from error
+        except BaseException as error:
+            if not _is_panic(error):
+                raise
+            raise Quarantined(f"The document makes the encoder panic: {error}") from error
 
     def encode(self) -> bytes:
-        """The whole document as one update."""
-        return self._doc.get_update()
+        """The whole document as one update. Raises `Quarantined` when it holds what no gate would have let in."""
+        return self.diff(b"\0")
 
     def close(self) -> None:
         """Lets go of the observer, so that the document can be freed. It can still be read, and no longer be changed."""
-        self._doc.unobserve(self._subscription)
+        if self._open:
+            self._open = False
+            self._doc.unobserve(self._subscription)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise RuntimeError("This document is closed: nobody would learn of the change")
 
     def _affordable(self) -> int:
         """How many edits may be made one by one. A block takes five bytes of an encoding, at least; an edit makes two."""
@@ -158,8 +177,8 @@ def seed(text: str, client: ClientId) -> bytes:
     # Yjs update v1: 1 client block of 1 struct, its client and first clock; an item of a string (4) without origins, whose
     # parent is the root of that name (1); then a delete set of no clients.
     return b"".join([
-        b"\x01\x01", _varint(client), b"\x00",
-        b"\x04\x01", _varint(len(name)), name, _varint(len(raw)), raw,
+        b"\x01\x01", varint(client), b"\x00",
+        b"\x04\x01", varint(len(name)), name, varint(len(raw)), raw,
         b"\x00",
     ])  # fmt: skip
 
@@ -174,15 +193,6 @@ def merge_updates(updates: Sequence[bytes]) -> bytes:
 def _is_panic(error: BaseException) -> bool:
     # pyo3 raises a class that no module exports, and that derives from BaseException.
     return type(error).__name__ == "PanicException"
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def _clocks(state_vector: bytes) -> dict[ClientId, int]:

@@ -212,7 +212,7 @@ _LEVELS: Final[tuple[Callable[[str], list[str]], ...]] = (lines, _WORDS.findall,
 def _refine(before: str, after: str, gap: Change, level: int) -> Iterator[Change]:
     """The changes inside a gap, in characters: by lines, in their gaps by words, in their gaps by characters."""
     a, b = before[gap.a0 : gap.a1], after[gap.b0 : gap.b1]
-    if level:
+    if level == 2:
         head = common_prefix(a, b)
         tail = common_suffix(a, b, head)
         a, b = a[head : len(a) - tail], b[head : len(b) - tail]
