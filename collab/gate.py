@@ -280,18 +280,26 @@ def _deletions(data: bytes, pos: int, highest: dict[ClientId, int], cuts: dict[C
         count, pos = _varint(data, pos, MAX_CLIENT)
         last = highest.get(client, -1)
         places = array("q")  # of eight bytes each: a deletion has two of them, and may take two bytes on the wire
+        append = places.append
         for _ in range(count):
             start = pos
-            clock, pos = _varint(data, pos)
-            length, pos = _varint(data, pos)
+            clock = data[pos]
+            pos += 1
+            if clock >= 0x80:
+                clock, pos = _long(data, start)
+            length = data[pos]
+            pos += 1
+            if length >= 0x80:
+                length, pos = _long(data, pos - 1)
+            end = clock + length
             if not length:
                 raise _malformed("a deletion of length 0", start)
-            end = clock + length
             if end >= CLOCK_LIMIT:
                 raise _malformed("a deletion up to clock 2^31 or more", start)
-            places.append(clock)
-            places.append(end)
-            last = max(last, end - 1)
+            append(clock)
+            append(end)
+            if end > last:
+                last = end - 1
         if count:
             highest[client] = last
             if client in cuts:
@@ -361,6 +369,12 @@ def _varint(data: bytes, pos: int, most: int = CLOCK_LIMIT - 1) -> tuple[int, in
 
 def _long(data: bytes, pos: int, most: int = CLOCK_LIMIT - 1) -> tuple[int, int]:
     """The number at `pos`, which has more than one byte."""
+    second = data[pos + 1]
+    if second < 0x80:
+        return (second << 7) + data[pos] - 0x80, pos + 2
+    third = data[pos + 2]
+    if third < 0x80:
+        return (third << 14) + (second << 7) + data[pos] - 0x4080, pos + 3
     value = shift = 0
     for after, byte in enumerate(data[pos : pos + _VARINT_BYTES], pos + 1):
         if byte < 0x80:
