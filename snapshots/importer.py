@@ -100,6 +100,9 @@ class _Import:
     ended: anyio.Event = field(default_factory=anyio.Event)
     rows: dict[Path, Row] = field(default_factory=dict)
     """What the project has; exact."""
+    folders: set[Path] = field(default_factory=set)
+    files: set[Path] = field(default_factory=set)
+    """Of the project and of what has come in."""
     held: list[Base] = field(default_factory=list)
     """What the branch will hold, commit still to be filled in."""
     in_the_way: list[Path] = field(default_factory=list)
@@ -112,6 +115,18 @@ class _Import:
 
     def progress(self, **changes: object) -> None:
         self.job = msgspec.structs.replace(self.job, **changes)
+
+    def place(self, path: Path) -> None:
+        """`PathTaken` when a file would stand where a directory is, or the other way round."""
+        above = paths.parents(path)
+        clash = next((each for each in above if each in self.files), path if path in self.folders else None)
+        if clash is not None:
+            raise PathTaken(
+                f"Nothing was imported, because {paths.show(clash)} would be a file and a directory at once",
+                field="path",
+            )
+        self.files.add(path)
+        self.folders.update(above)
 
     def skip(self, path: Path, why: str) -> None:
         self.skipped_count += 1
@@ -214,7 +229,9 @@ class Importer:
 
     async def _import(self, running: _Import, scratch: pathlib.Path) -> None:
         bare = self._remotes.incoming(running.job.id)
-        running.rows = {row.path: row for row in (await self._workspace.tree(running.project)).rows}
+        for row in (await self._workspace.tree(running.project)).rows:
+            running.rows[row.path] = row
+            running.place(row.path)
         spool = Spool(scratch / "replaced")
         request = Request(source=running.source, bare=str(bare), scratch=str(scratch), limits=self._limits)
         async with reading(request) as messages:
@@ -250,6 +267,7 @@ class Importer:
             if there is not None:
                 await self._compare(running, each, path, there, spool)
                 continue
+            running.place(path)
             part.append(Incoming(path=path, mode=each.mode, content=each.content, sha=BlobSha(each.sha)))
             held += len(each.content)
             if len(part) >= SLICE_FILES or held >= SLICE_BYTES:
