@@ -1,0 +1,62 @@
+/** The files of a project: the tree, single rows, writes, moves, deletions. */
+
+import { apiUrl, encodePath } from "../base.ts";
+import { call, send } from "./http.ts";
+import { projectPath } from "./projects.ts";
+import type { FileRow } from "./types.ts";
+
+const filePath = (project: string, path: string): string => `${projectPath(project)}/files/${encodePath(path)}`;
+
+/** Where a file's bytes are; `at` makes the address change with its content, so that an image is fetched anew. */
+export function fileUrl(project: string, path: string, at?: string | number | null): string {
+  return apiUrl(filePath(project, path)) + (at === undefined || at === null ? "" : `?v=${at}`);
+}
+
+export interface Listing {
+  files: FileRow[];
+  etag: string | null;
+}
+
+/** The whole tree, page by page; null when it is still what `etag` names. */
+export async function listFiles(project: string, etag: string | null = null): Promise<Listing | null> {
+  const first = await send(
+    `${projectPath(project)}/files`,
+    etag === null ? {} : { headers: { "If-None-Match": etag } },
+  );
+  if (first.status === 304) return null;
+  let page = (await first.json()) as { files: FileRow[]; cursor: string | null };
+  const files = page.files;
+  while (page.cursor) {
+    page = await call(`${projectPath(project)}/files?cursor=${encodeURIComponent(page.cursor)}`);
+    files.push(...page.files);
+  }
+  return { files, etag: first.headers.get("ETag") };
+}
+
+/** The row of one path; undefined when nothing lives there. */
+export async function fetchRow(project: string, path: string): Promise<FileRow | undefined> {
+  const page = await call<{ files: FileRow[] }>(`${projectPath(project)}/files?prefix=${encodeURIComponent(path)}`);
+  return page.files.find((row) => row.path === path);
+}
+
+/** Writes bytes. `create`: fails with 412 or 409 where something stands already. */
+export const putFile = (project: string, path: string, body: Blob | string, create: boolean): Promise<unknown> =>
+  call(filePath(project, path), {
+    method: "PUT",
+    body,
+    headers: { "Content-Type": "application/octet-stream", ...(create && { "If-None-Match": "*" }) },
+  });
+
+export const moveFile = (project: string, from: string, to: string): Promise<unknown> =>
+  call(`${projectPath(project)}/moves`, { method: "POST", json: { from, to } });
+
+export const deleteFile = (project: string, path: string, recursive: boolean): Promise<unknown> =>
+  call(filePath(project, path) + (recursive ? "?recursive=true" : ""), { method: "DELETE" });
+
+export const undeleteFile = (project: string, id: string): Promise<unknown> =>
+  call(`${projectPath(project)}/undelete`, { method: "POST", json: { id } });
+
+export async function readText(project: string, path: string): Promise<string> {
+  const response = await send(filePath(project, path), { headers: { Accept: "*/*" } });
+  return response.text();
+}

@@ -1,0 +1,124 @@
+/** What the API carries, as far as the page reads it. Times are milliseconds or RFC 3339 (`timeOf` reads both). */
+
+export type Time = number | string | null;
+
+export interface Actor {
+  id: string;
+  name: string;
+  kind?: "person" | "agent" | "service";
+  color?: string | null;
+  email?: string | null;
+}
+
+export type Role = "viewer" | "editor" | "admin" | "root";
+
+export interface Me {
+  actor: Actor;
+  role: Role;
+  /** The one project that this login reaches; null: several, or all of them. */
+  project: string | null;
+  /** Project to role, where the login reaches several. */
+  roles?: Record<string, Role>;
+  csrf: string | null;
+}
+
+export interface Project {
+  name: string;
+  files?: number;
+  updated_at?: Time;
+  created_at?: Time;
+  /** The number of the newest event. */
+  events?: number;
+}
+
+export type FileKind = "text" | "binary" | "symlink" | "submodule" | "lfs";
+
+export interface FileRow {
+  path: string;
+  id: string;
+  kind: FileKind;
+  mode: number | string;
+  mime: string | null;
+  size: number;
+  sha: string | null;
+  position: number;
+  updated_at: Time;
+  updated_by: string | Actor | null;
+  eol?: "lf" | "crlf";
+  bom?: boolean;
+}
+
+export interface ProjectEvent {
+  n: number;
+  kind: string;
+  path: string | null;
+  document: string | null;
+  sha: string | null;
+  position: number | null;
+  actors: (string | Actor)[];
+  at: Time;
+  data?: Record<string, unknown> | null;
+}
+
+export interface Change {
+  path: string;
+  change: "added" | "modified" | "deleted" | "renamed";
+  from?: string | null;
+  actors: Actor[];
+  since: Time;
+}
+
+export interface Status {
+  remote: { kind?: string; path?: string; repository?: string; branch?: string; clone?: string | null } | null;
+  head: string | null;
+  uncommitted: number;
+  conflicts: number;
+  state: "idle" | "running" | "pulling" | "committing" | "failed" | "conflicts";
+  detail: string | null;
+  next_commit_at: Time;
+}
+
+export interface Snapshot {
+  number: number;
+  at: Time;
+  commit: string | null;
+  message: string | null;
+  files: { path: string; change: string }[];
+  authors: (string | Actor)[];
+  state: "done" | "running" | "failed" | "nothing";
+  detail?: string | null;
+}
+
+export interface Job {
+  id: string;
+  state: "running" | "done" | "failed";
+  phase: string | null;
+  done: number;
+  total: number | null;
+  message: string | null;
+  skipped?: unknown[];
+}
+
+export interface Invite {
+  id: string;
+  role: Role;
+  url?: string;
+  created_at?: Time;
+  expires_at: Time;
+}
+
+export interface Token {
+  id: string;
+  name?: string | null;
+  role: Role;
+  agent?: string | null;
+  created_at?: Time;
+  expires_at?: Time;
+  last_used_at?: Time;
+}
+
+/** Who somebody is, where the API gives a name or only an id. */
+export function nameOf(actor: string | Actor | null | undefined): string {
+  if (actor === null || actor === undefined) return "";
+  return typeof actor === "string" ? actor : actor.name || actor.id;
+}

@@ -1,0 +1,95 @@
+/** The commits of a project, newest first, with the files of each. */
+
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { fetchSnapshots, fetchStatus } from "../api/commits.ts";
+import { messageOf } from "../api/http.ts";
+import { nameOf, type Snapshot, type Status } from "../api/types.ts";
+import { ago, counted, timeOf } from "../format.ts";
+import { hrefOf } from "../navigation.ts";
+import { newest } from "../project/changes-panel.tsx";
+import { cloneCommand } from "../project/clone.ts";
+import { Button, CopyField, Loading } from "../ui/controls.tsx";
+import { Icon } from "../ui/icons.tsx";
+import { Message } from "../ui/shell.tsx";
+import { ProjectFrame } from "./frame.tsx";
+
+export function HistoryPage({ project }: { project: string }) {
+  const snapshots = useSignal<Snapshot[] | null>(null);
+  const status = useSignal<Status | null>(null);
+  const error = useSignal<string | null>(null);
+  const load = async () => {
+    error.value = null;
+    try {
+      [snapshots.value, status.value] = await Promise.all([fetchSnapshots(project), fetchStatus(project)]);
+    } catch (thrown) {
+      error.value = messageOf(thrown);
+    }
+  };
+  useEffect(() => {
+    document.title = `Commits — ${project}`;
+    void load();
+  }, [project]);
+  const clone = cloneCommand(status.value);
+  return (
+    <ProjectFrame project={project} title="Commits" retry={() => void load()}>
+      {error.value && (
+        <Message title="The commits could not be read" actions={<Button onClick={() => void load()}>Try again</Button>}>
+          <p>{error.value}</p>
+        </Message>
+      )}
+      {!error.value && snapshots.value === null && <Loading what="the commits" />}
+      {snapshots.value?.length === 0 && (
+        <Message icon="commit" title="No commits yet">
+          <p>
+            Quire commits by itself when nobody has typed for a while, or when you press "Commit now" in the project.
+          </p>
+        </Message>
+      )}
+      {snapshots.value && snapshots.value.length > 0 && (
+        <>
+          {clone && <CopyField label="Clone command" value={clone} />}
+          <ol class="history" aria-label="Commits">
+            {newest(snapshots.value, 500).map((each) => (
+              <Entry key={each.number} project={project} snapshot={each} />
+            ))}
+          </ol>
+        </>
+      )}
+    </ProjectFrame>
+  );
+}
+
+function Entry({ project, snapshot }: { project: string; snapshot: Snapshot }) {
+  const [title, ...body] = (snapshot.message ?? "").trim().split("\n");
+  const who = snapshot.authors.map(nameOf).join(", ");
+  return (
+    <li class={`history-entry ${snapshot.state}`}>
+      <span class="history-dot" aria-hidden="true">
+        <Icon name={snapshot.state === "failed" ? "warn" : "commit"} />
+      </span>
+      <div>
+        <p class="history-title">{title || `Snapshot ${snapshot.number}`}</p>
+        <p class="history-facts">
+          {snapshot.commit && <code>{snapshot.commit.slice(0, 10)}</code>}
+          {who && <span>{who}</span>}
+          <span>{ago(timeOf(snapshot.at), Date.now())}</span>
+          {snapshot.state !== "done" && <span class="history-state">{snapshot.state}</span>}
+        </p>
+        <details>
+          <summary>{counted(snapshot.files.length, "file")}</summary>
+          {body.join("\n").trim() && <pre class="history-body">{body.join("\n").trim()}</pre>}
+          <ul>
+            {snapshot.files.slice(0, 200).map((file) => (
+              <li key={file.path}>
+                <span class={`change-letter ${file.change}`}>{file.change[0]?.toUpperCase()}</span>
+                <a href={hrefOf({ page: "project", project, path: file.path, line: null })}>{file.path}</a>
+              </li>
+            ))}
+          </ul>
+          {snapshot.files.length > 200 && <p>and {snapshot.files.length - 200} more</p>}
+        </details>
+      </div>
+    </li>
+  );
+}

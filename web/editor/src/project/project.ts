@@ -1,0 +1,143 @@
+/**
+ * One open project: its files, tabs, commits and the feed that keeps them current, with one lifecycle (`start`, `stop`).
+ */
+
+import { effect, signal } from "@preact/signals";
+import { ApiError, messageOf } from "../api/http.ts";
+import { fetchProject } from "../api/projects.ts";
+import type { FileRow, ProjectEvent } from "../api/types.ts";
+import { projectRenamed, retryAll } from "../live/open-files.ts";
+import { go, route } from "../navigation.ts";
+import { logins } from "../session.ts";
+import { toast } from "../ui/toasts.tsx";
+import { Commits } from "./commits.ts";
+import { Feed } from "./feed.ts";
+import { Files } from "./files.ts";
+import { Tabs } from "./tabs.ts";
+
+export class OpenProject {
+  readonly name: string;
+  readonly files: Files;
+  readonly tabs: Tabs;
+  readonly commits: Commits;
+  /** Why the project cannot be shown. */
+  readonly error = signal<ApiError | null>(null);
+  readonly ready = signal(false);
+  /** A path of the address at which nothing lives. */
+  readonly missing = signal<string | null>(null);
+  private feed: Feed | null = null;
+  private stopped = false;
+  private readonly stops: (() => void)[] = [];
+
+  constructor(name: string) {
+    this.name = name;
+    this.files = new Files(name);
+    this.tabs = new Tabs(name);
+    this.commits = new Commits(name);
+  }
+
+  async start(): Promise<void> {
+    this.error.value = null;
+    try {
+      // The number first, the list second: what happens in between is in both, which does no harm.
+      const project = await fetchProject(this.name);
+      await this.files.load();
+      if (this.stopped) return;
+      this.feed = new Feed(this.name, project.events ?? 0, this.heard, () => this.probe());
+    } catch (error) {
+      this.error.value = error instanceof ApiError ? error : new ApiError(0, "error", messageOf(error));
+      return;
+    }
+    this.tabs.restore((id) => this.files.byId(id));
+    this.ready.value = true;
+    this.follow();
+    await this.commits.refresh();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    for (const stop of this.stops) stop();
+    this.feed?.stop();
+    this.commits.stop();
+    this.tabs.closeAll();
+  }
+
+  retry(): void {
+    this.feed?.retry();
+    retryAll();
+  }
+
+  openRow(row: FileRow, options: { preview?: boolean; line?: number | null } = {}): void {
+    this.missing.value = null;
+    this.tabs.open(row, options);
+  }
+
+  /** The address names a file: open it, or say that it is not there. */
+  openPath(path: string, line: number | null): void {
+    const row = this.files.byPath(path);
+    if (row) {
+      if (this.tabs.active.peek() !== row.id || line !== null) this.openRow(row, { line });
+      this.files.reveal(path);
+    } else if (this.files.isFolder(path)) {
+      this.files.reveal(path);
+      this.files.toggle(path, true);
+    } else {
+      this.missing.value = path;
+      this.tabs.active.value = null;
+    }
+  }
+
+  private follow(): void {
+    this.stops.push(
+      effect(() => {
+        this.files.version.value;
+        this.tabs.follow((id) => this.files.byId(id));
+      }),
+      effect(() => this.address()),
+      effect(() => {
+        if (logins.value > 1) this.feed?.retry();
+      }),
+    );
+  }
+
+  /** The address follows the shown tab; going to another file is a step in the browser's history, a rename is not. */
+  private address(): void {
+    const path = this.tabs.current?.row.value.path ?? null;
+    const at = route.peek();
+    if (at.page !== "project" || at.project !== this.name || at.path === path) return;
+    if (path === null && (this.missing.peek() !== null || this.tabs.list.peek().length > 0)) return;
+    const renamed = at.path !== null && this.files.byPath(at.path) === undefined;
+    go({ page: "project", project: this.name, path, line: null }, at.path === null || renamed ? "replace" : "push");
+  }
+
+  private readonly heard = (event: ProjectEvent): void => {
+    if (event.kind === "renamed" && event.document === null) {
+      this.renamed(event);
+      return;
+    }
+    this.files.heard(event);
+    this.commits.refreshSoon();
+    if (event.kind === "snapshot" && this.commits.snapshots.peek() !== null) void this.commits.loadSnapshots();
+    const missing = this.missing.peek();
+    if (missing !== null && missing === event.path) this.missing.value = null;
+  };
+
+  private renamed(event: ProjectEvent): void {
+    const to = event.data?.to ?? event.data?.name;
+    if (typeof to !== "string" || to === this.name) return;
+    projectRenamed(this.name, to);
+    toast(`This project is now called ${to}.`);
+    const path = this.tabs.current?.row.peek().path ?? null;
+    go({ page: "project", project: to, path, line: null }, "replace");
+  }
+
+  private async probe(): Promise<void> {
+    try {
+      await fetchProject(this.name);
+      await this.commits.refresh();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status === 404 || error.status === 403) this.error.value = error;
+    }
+  }
+}
