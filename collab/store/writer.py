@@ -19,6 +19,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from collab.errors import LogFailed, QuireError
@@ -34,8 +35,10 @@ WAL_QUIET: Final = 4 << 20
 WAL_BUSY: Final = 32 << 20
 """And beyond this, even though somebody waits."""
 
+VACUUM: Final = 256
+"""Free pages given back at a time (1 MB), so that a commit that comes meanwhile waits for some milliseconds at most."""
+
 _PAGE: Final = 4096
-_VACUUM_PAGES: Final = 256
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -85,6 +88,7 @@ class Writer:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
         self._grown = 0
+        self._hollowed = True
         self._thread = threading.Thread(target=self._run, name="quire-log", daemon=True)
         self._thread.start()
 
@@ -122,7 +126,8 @@ class Writer:
             if not last:
                 self._tend()
             group, last = ([], True) if last else self._wait()
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with suppress(sqlite3.OperationalError):  # Then the next process finds the write-ahead log and reads it.
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._connection.close()
 
     def _wait(self) -> tuple[list[Job], bool]:
@@ -162,6 +167,7 @@ class Writer:
             outcomes = [self._attempt(job, transaction) for job in group]
             transaction.flush()
             return outcomes
+        self._hollowed = True
         self._connection.execute("BEGIN IMMEDIATE")
         outcomes = [self._attempt(job, transaction) for job in group]
         transaction.flush()
@@ -204,16 +210,28 @@ class Writer:
             self._connection.execute("ROLLBACK")
 
     def _settle(self, outcomes: list[Outcome]) -> None:
-        if not self._loop.is_closed():
+        # An event loop that has been closed has nobody left who waits.
+        with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(settle, outcomes)
 
     def _tend(self) -> None:
-        """Checkpoints the write-ahead log when it is worth it. How much it has grown is an estimate; it only says when."""
-        if self._grown < (WAL_QUIET if self._jobs.empty() else WAL_BUSY):
-            return
-        self._grown = 0
-        self._connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
-        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        """Keeps the files small while nobody waits. What fails here fails for nobody: everything is in the log already,
+        and a disk in trouble shows at the next commit."""
+        with suppress(sqlite3.OperationalError):
+            if self._grown >= (WAL_QUIET if self._jobs.empty() else WAL_BUSY):
+                self._grown = 0
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            while self._hollowed and self._jobs.empty():
+                self._hollowed = self._is_hollow()
+                if self._hollowed:
+                    self._connection.execute(f"PRAGMA incremental_vacuum({VACUUM})").fetchall()
+                    self._grown += VACUUM * _PAGE
+
+    def _is_hollow(self) -> bool:
+        """More than a quarter of the file is free pages; less is kept for what comes next."""
+        (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+        return bool(free > VACUUM and free * 4 > pages)
 
 
 def settle(outcomes: list[Outcome]) -> None:
