@@ -32,8 +32,8 @@ TIMEOUT: Final = httpx.Timeout(30.0, read=600.0)
 DATABASE: Final = "quire.sqlite"
 QUIET: Final[dict[str, Any]] = {
     "log_level": "error",
-    "commit_quiet": 1e6,
-    "commit_max_age": 1e6,
+    "commit_quiet": 1e9,
+    "commit_max_age": 1e9,
     "shutdown_timeout": 0.0,
 }
 """For the application in this process: it does what the command asks for, and no automatic commit besides."""

@@ -23,8 +23,15 @@ CHUNK: Final = 1 << 20
 @click.command("import")
 @click.argument("source")
 @click.option("--project", required=True, help="The project that it becomes; made when there is none.")
+@click.option(
+    "--existing",
+    type=click.Choice(["fail", "replace", "keep"]),
+    default="fail",
+    show_default=True,
+    help="What becomes of files that are there already with other content.",
+)
 @server_options
-def import_project(url: str | None, data: pathlib.Path | None, source: str, project: str) -> None:
+def import_project(url: str | None, data: pathlib.Path | None, source: str, project: str, existing: str) -> None:
     """Make a project of SOURCE.
 
     SOURCE is a git repository (an address, or a folder that holds .git: its HEAD, with its history; what is not committed
@@ -41,7 +48,7 @@ def import_project(url: str | None, data: pathlib.Path | None, source: str, proj
     async def take(client: Client) -> dict[str, Any]:
         made = await _make(client, project)
         try:
-            return await _import(client, project, found)
+            return await _import(client, project, found, {"existing": existing})
         except BaseException:
             if made:
                 with anyio.CancelScope(shield=True):
@@ -50,7 +57,7 @@ def import_project(url: str | None, data: pathlib.Path | None, source: str, proj
 
     job = with_server(url, data, take)
     for skipped in job.get("skipped") or []:
-        note(f"skipped {_name(skipped)}")
+        note(f"skipped {skipped}")
     if job.get("message"):
         note(job["message"])
     say(f"{project}: {plural(job['done'], 'file')}, {size(job['bytes'])}")
@@ -67,30 +74,34 @@ async def _make(client: Client, project: str) -> bool:
     return True
 
 
-async def _import(client: Client, project: str, source: Source) -> dict[str, Any]:
+async def _import(client: Client, project: str, source: Source, choice: dict[str, str]) -> dict[str, Any]:
     with Progress() as progress:
-        job = await _begin(client, project, source, progress)
+        job = await _begin(client, project, source, choice, progress)
         while job["state"] == "running":
             progress.update(job["phase"] or "importing", job["done"], job["total"] or None, unit="files")
             await anyio.sleep(ASK_EVERY)
-            job = await client.get(f"/projects/{project}/import/{job['id']}")
+            job = (await client.get(f"/projects/{project}/import/{job['id']}"))["job"]
     if job["state"] == "failed":
         raise CommandFailed(job["message"] or "the import failed")
     ended: dict[str, Any] = job
     return ended
 
 
-async def _begin(client: Client, project: str, source: Source, progress: Progress) -> Any:
+async def _begin(client: Client, project: str, source: Source, choice: dict[str, str], progress: Progress) -> Any:
     if isinstance(source, GitUrl):
         progress.update(f"fetching {scrub(source.url)}")
-        return await client.post(f"/projects/{project}/import", {"git": source.url})
+        return await _asked(client, project, {"git": source.url, **choice})
     path = pathlib.Path(source.path)  # type: ignore[union-attr]  # uploads are made by servers alone
     if client.local:
-        return await client.post(f"/projects/{project}/import", {"path": str(path)})
-    return await _upload(client, project, source, progress)
+        return await _asked(client, project, {"path": str(path), **choice})
+    return await _upload(client, project, source, choice, progress)
 
 
-async def _upload(client: Client, project: str, source: Source, progress: Progress) -> Any:
+async def _asked(client: Client, project: str, body: dict[str, str]) -> Any:
+    return (await client.post(f"/projects/{project}/import", body))["job"]
+
+
+async def _upload(client: Client, project: str, source: Source, choice: dict[str, str], progress: Progress) -> Any:
     from web.commands.packing import packed
 
     with tempfile.TemporaryDirectory(prefix="quire-import-") as scratch:
@@ -98,7 +109,14 @@ async def _upload(client: Client, project: str, source: Source, progress: Progre
         file, notes = await anyio.to_thread.run_sync(packed, source, pathlib.Path(scratch))
         for each in notes:
             note(each)
-        return await client.call("POST", f"/projects/{project}/import", content=_chunks(file, progress))
+        answer = await client.call(
+            "POST",
+            f"/projects/{project}/import",
+            params=choice,
+            content=_chunks(file, progress),
+            headers={"content-type": "application/octet-stream"},
+        )
+        return answer["job"]
 
 
 async def _chunks(file: pathlib.Path, progress: Progress) -> Any:
@@ -108,7 +126,3 @@ async def _chunks(file: pathlib.Path, progress: Progress) -> Any:
             yield chunk
             sent += len(chunk)
             progress.update("uploading", sent, unit="bytes")
-
-
-def _name(skipped: Any) -> str:
-    return f"{skipped['path']}: {skipped['why']}" if isinstance(skipped, dict) else str(skipped)
