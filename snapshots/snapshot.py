@@ -171,7 +171,7 @@ def credit(shares: Mapping[Actor, int]) -> list[Credit]:
         sum_ = entries + (known.entries if known is not None else 0)
         name = known.name if known is not None else clean(actor.name) or str(actor.id)
         found[email or actor.id] = Credit(name=name, email=email or None, entries=sum_)
-    return list(found.values())
+    return sorted(found.values(), key=lambda each: -each.entries)
 
 
 def clean(name: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from collab.actors import Actor, put
 from collab.bus.local import LocalBus
 from collab.ids import ActorId, Millis, Path
+from collab.objects.base import ObjectStore
 from collab.objects.memory import MemoryObjects
 from collab.rooms import Rooms
 from collab.store.base import Project, Store
@@ -69,6 +70,7 @@ async def house(
     root: pathlib.Path,
     *,
     store: Store | None = None,
+    objects: ObjectStore | None = None,
     clock: Clock | None = None,
     pace: Pace | None = None,
     step: Callable[[str], None] | None = None,
@@ -78,7 +80,7 @@ async def house(
     clock = clock or Clock()
     store = store or MemoryStore(clock=clock)
     bus = LocalBus()
-    objects = MemoryObjects()
+    objects = objects or MemoryObjects()
     for actor in (
         Actor(id=ALICE, name="Alice <of> Wonder\r\nland", email="alice@example.org"),
         Actor(id=BOB, name="Bob"),

@@ -1,0 +1,102 @@
+"""A process that dies, as by `kill -9`, at one moment of a snapshot or of an import. Run by test_kill.py.
+
+    python -m tests.snapshots.dying FOLDER snapshot STEP
+    python -m tests.snapshots.dying FOLDER import SOURCE NUMBER
+
+The snapshot dies at a step of the committer or of the remote; the import before its commit of that number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pathlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import anyio
+
+from collab.ids import Path
+from collab.objects.folder import FolderObjects
+from collab.store.base import Append, Change, Committed, Store
+from collab.store.sqlite import open_store
+from snapshots.sources import locate
+from tests.snapshots.house import ALICE, Clock, House, house
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DyingStore:
+    """A real store, and a process that dies before a commit."""
+
+    def __init__(self, store: Store, number: int) -> None:
+        self._store = store
+        self._number = number
+        self._counter = itertools.count(1)
+        self.armed = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    async def commit(self, appends: Sequence[Append] = (), changes: Sequence[Change] = ()) -> Committed:
+        if self.armed and next(self._counter) == self._number:
+            die()
+        return await self._store.commit(appends, changes)
+
+
+@contextlib.asynccontextmanager
+async def durable(
+    root: pathlib.Path, *, step: Callable[[str], None] | None = None, number: int = 0
+) -> AsyncIterator[tuple[House, DyingStore]]:
+    """A house on real disks."""
+    store = await open_store(root / "data", clock=Clock())
+    dying = DyingStore(store, number)
+    try:
+        objects = FolderObjects(root / "data" / "objects")
+        async with house(root, store=dying, objects=objects, step=step) as home:  # type: ignore[arg-type]
+            yield home, dying
+    finally:
+        await store.aclose()
+
+
+async def snapshot(root: pathlib.Path, at: str) -> None:
+    armed = False
+
+    def step(name: str) -> None:
+        if armed and name == at:
+            die()
+
+    async with durable(root, step=step) as (home, _):
+        for number in range(5):
+            await home.write(f"d{number}/a.md", "one\n")
+        await home.write("latin.txt", b"caf\xe9")
+        await home.snapshotter.snapshot(home.project)
+        await home.write("d0/a.md", "two\n")
+        await home.workspace.move(home.project, Path("d1/a.md"), Path("e/a.md"), ALICE)
+        await home.workspace.delete(home.project, Path("d2/a.md"), ALICE)
+        await home.write("new.bin", b"\xff")
+        armed = True
+        await home.snapshotter.snapshot(home.project)
+
+
+async def bring(root: pathlib.Path, source: str, number: int) -> None:
+    async with durable(root, number=number) as (home, dying):
+        dying.armed = True
+        job = await home.importer.start(home.project, locate(source), ALICE)
+        await home.importer.wait(job.id)
+
+
+def main() -> None:
+    root = pathlib.Path(sys.argv[1])
+    if sys.argv[2] == "snapshot":
+        anyio.run(snapshot, root, sys.argv[3])
+    else:
+        anyio.run(bring, root, sys.argv[3], int(sys.argv[4]))
+
+
+if __name__ == "__main__":
+    main()
