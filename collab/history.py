@@ -13,7 +13,7 @@ import msgspec
 from anyio import to_thread
 
 from collab.document import Document
-from collab.errors import NotFound, Quarantined
+from collab.errors import NotFound, PathInvalid, Quarantined
 from collab.ids import BlobSha, ClientId, DocumentId, Path, Position
 from collab.paths import parse
 from collab.store.base import DocumentKind, EntryKind, LineEnding, Loaded, Store
@@ -81,10 +81,10 @@ async def meta_at(store: Store, document: DocumentId, position: Position) -> Met
     fields: dict[str, object] = {}
     for logged in entries:
         fields |= _decode(document, logged.entry.payload)
-    fields["path"] = parse(str(fields.get("path")))
     try:
-        return msgspec.convert(fields, Meta)
-    except msgspec.ValidationError as error:
+        shown = msgspec.convert(fields, Meta)
+        return msgspec.structs.replace(shown, path=parse(shown.path))
+    except (msgspec.ValidationError, PathInvalid) as error:
         raise Quarantined(f"the metadata of document {document} cannot be read: {error}") from error
 
 
