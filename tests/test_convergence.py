@@ -53,63 +53,62 @@ class Peers(RuleBasedStateMachine):
         self.peers = [LocalPeer(name) for name in NAMES]
         self.run(self.world.start())
         self.run(self.world.create())
+        for peer in self.peers:
+            self.run(self.world.connect(peer))
 
     def run(self, steps: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(steps)
 
-    def let_the_room_work(self) -> None:
-        self.run(_moments(8))
+    @rule(who=whom, edits=st.lists(st.tuples(places, st.integers(0, 4), snippets), min_size=1, max_size=5))
+    def somebody_types(self, who: int, edits: list[tuple[float, int, str]]) -> None:
+        for at, delete, insert in edits:
+            self.peers[who].edit(at, delete, insert)
 
-    @rule(who=whom, at=places, delete=st.integers(0, 4), insert=snippets)
-    def edit(self, who: int, at: float, delete: int, insert: str) -> None:
-        self.peers[who].edit(at, delete, insert)
+    @rule(who=whom, out=amount, back=amount)
+    def frames_arrive(self, who: int, out: int, back: int) -> None:
+        self.run(_frames(self.peers[who], out, back))
 
-    @rule(who=whom, frames=amount)
-    def frames_arrive_at_the_server(self, who: int, frames: int) -> None:
-        self.run(_now(lambda: self.peers[who].send(frames)))
+    @rule(out=amount, back=amount)
+    def frames_arrive_everywhere(self, out: int, back: int) -> None:
+        for peer in self.peers:
+            self.run(_frames(peer, out, back))
 
-    @rule(who=whom, frames=amount)
-    def frames_arrive_at_a_peer(self, who: int, frames: int) -> None:
-        self.run(_now(lambda: self.peers[who].receive(frames)))
-
-    @rule()
-    def time_passes(self) -> None:
-        self.let_the_room_work()
-
-    @rule(who=whom)
-    def connect(self, who: int) -> None:
-        self.run(self.world.connect(self.peers[who]))
-
-    @rule(who=whom)
-    def the_cable_is_pulled(self, who: int) -> None:
+    @rule(who=whom, comes_back=st.booleans())
+    def the_cable_is_pulled(self, who: int, comes_back: bool) -> None:
         self.run(_now(self.peers[who].drop))
+        if comes_back:
+            self.run(self.world.connect(self.peers[who]))
 
     @rule()
-    def tabs_tell_each_other(self) -> None:
-        self.peers[ALICE_ELSEWHERE].overhear(self.peers[ALICE])
+    def everybody_connects(self) -> None:
+        for peer in self.peers:
+            if not peer.connected:
+                self.run(self.world.connect(peer))
 
     @rule(at=places, insert=snippets)
-    def edit_by_http(self, at: float, insert: str) -> None:
-        self.run(
-            self.world.edit(
-                "agent", lambda text: text[: round(at * len(text))] + insert + text[round(at * len(text)) :]
-            )
-        )
+    def somebody_edits_by_http(self, at: float, insert: str) -> None:
+        self.run(self.world.edit("agent", lambda text: _inserted(text, at, insert)))
 
-    @rule()
-    def the_log_is_compacted(self) -> None:
-        self.run(self.world.compact())
+    @rule(trouble=st.sampled_from(("tabs", "compaction", "disk", "restart")))
+    def something_else_happens(self, trouble: str) -> None:
+        match trouble:
+            case "tabs":
+                self.peers[ALICE_ELSEWHERE].overhear(self.peers[ALICE])
+            case "compaction":
+                self.run(self.world.compact())
+            case "disk":
+                self._the_disk_refuses()
+            case "restart":
+                self._the_server_restarts()
 
-    @rule()
-    def the_disk_refuses(self) -> None:
+    def _the_disk_refuses(self) -> None:
         """Whoever was there is thrown out and comes back later."""
         self.world.store.failures = 1
         with pytest.raises((LogFailed, Unavailable)):
             self.run(self.world.edit("agent", lambda text: text + "!"))
         self.world.store.failures = 0
 
-    @rule()
-    def the_server_restarts(self) -> None:
+    def _the_server_restarts(self) -> None:
         self.run(self.world.stop())
         for peer in self.peers:
             self.run(_now(peer.drop))
@@ -140,15 +139,23 @@ class PeersOnDisk(Peers):
     on_disk = True
 
 
-Peers.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-PeersOnDisk.TestCase.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+Peers.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+PeersOnDisk.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
 TestPeers = Peers.TestCase
 TestPeersOnDisk = PeersOnDisk.TestCase
 
 
-async def _moments(count: int) -> None:
-    for _ in range(count):
+async def _frames(peer: LocalPeer, out: int, back: int) -> None:
+    """So many arrive at the server, which has some time for them, then so many here."""
+    peer.send(out)
+    for _ in range(6):
         await checkpoint()
+    peer.receive(back)
+
+
+def _inserted(text: str, at: float, insert: str) -> str:
+    index = round(at * len(text))
+    return text[:index] + insert + text[index:]
 
 
 async def _now(action: Callable[[], None]) -> None:
@@ -156,20 +163,19 @@ async def _now(action: Callable[[], None]) -> None:
 
 
 async def settled(world: World, peers: list[LocalPeer]) -> None:
-    """Everybody is there and everything under way has arrived."""
-
-    def moved() -> bool:
-        for peer in peers:
-            peer.send(1000)
-            peer.receive(1000)
-        return all(peer.connected and peer.idle and peer.durable == peer.edits for peer in peers)
-
+    """Everybody is there, and everything under way has arrived."""
     with anyio.fail_after(30):
-        while not (moved() and len({str(peer) for peer in peers}) == 1):
+        while not (_at_rest(peers) and {str(peer) for peer in peers} == {(await world.live())[0]}):
             for peer in peers:
                 if not peer.connected:
                     await world.connect(peer)
+                peer.send(1000)
+                peer.receive(1000)
             await anyio.sleep(0.001)
+
+
+def _at_rest(peers: list[LocalPeer]) -> bool:
+    return all(peer.connected and peer.idle and peer.durable == peer.edits for peer in peers)
 
 
 # over real sockets

@@ -179,7 +179,7 @@ async def test_writing_under_somebody_elses_client_id_is_refused(scene: Scene) -
 
 async def test_a_repetition_of_somebody_elses_edit_is_harmless(scene: Scene) -> None:
     mallory = await scene.mallory()
-    await mallory.send(wire.sync(wire.STEP2, mallory.doc.get_update()))
+    await mallory.tell()
     await mallory.append("x")
     await mallory.delete(len(str(mallory)) - 1, 1)
     await mallory.saved()

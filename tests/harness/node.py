@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -68,7 +67,7 @@ def address(server: ServerProcess, room: str, **options: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def stock_peers() -> AsyncIterator[StockPeers]:
     await anyio.to_thread.run_sync(ensure_node_modules)
-    process = await anyio.open_process(node_command("peers.mjs"), stderr=subprocess.STDOUT)
+    process = await anyio.open_process(node_command("peers.mjs"), stderr=None)
     async with process, anyio.create_task_group() as tasks:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -163,6 +163,11 @@ class Peer:
         self._sent.append(self.edits)
         await self.send(wire.sync(wire.UPDATE, update))
 
+    async def tell(self, state_vector: bytes = b"\0") -> None:
+        """Everything that whoever has `state_vector` lacks."""
+        self._sent.append(self.edits)
+        await self.send(wire.sync(wire.STEP2, self.doc.get_update(state_vector)))
+
     async def _flush(self) -> None:
         updates, self._outgoing = self._outgoing, []
         if not self.connected:
@@ -246,8 +251,7 @@ class Peer:
 
     async def _sync(self, kind: int, data: bytes, synced: anyio.Event) -> None:
         if kind == wire.STEP1:
-            self._sent.append(self.edits)
-            await self.send(wire.sync(wire.STEP2, self.doc.get_update(data)))
+            await self.tell(data)
             return
         self._apply(data)
         if kind == wire.STEP2:

@@ -49,7 +49,7 @@ async def put(api: httpx.AsyncClient, project: str, path: str, text: str) -> Non
 
 
 async def document_of(api: httpx.AsyncClient, project: str, path: str) -> str:
-    files: list[dict[str, Any]] = (await api.get(f"/projects/{project}/files")).raise_for_status().json()
+    files: list[dict[str, Any]] = (await api.get(f"/projects/{project}/files")).raise_for_status().json()["files"]
     return next(str(file["id"]) for file in files if file["path"] == path)
 
 
