@@ -113,10 +113,11 @@ class Pages:
 
     async def asset(self, request: Request) -> Response:
         name = request.path_params["name"]
-        below = "assets/" if request.scope["route"].path.startswith("/assets/") else ""
-        file = self._static / below / name
-        inside = file.resolve().is_relative_to(self._static.resolve())
-        if "\0" in name or not inside or name == "index.html" or not await anyio.Path(file).is_file():
+        below = request.scope["route"].path.startswith("/assets/")
+        folder = self._static / "assets" if below else self._static
+        file = folder / name
+        outside = "\0" in name or not file.resolve().is_relative_to(folder.resolve())
+        if outside or name == "index.html" or not await anyio.Path(file).is_file():
             raise HTTPException(404)
         return FileResponse(file, headers={"cache-control": FOR_EVER if below else A_WHILE})
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import pathlib
 import signal
@@ -29,7 +30,7 @@ from typing import Any, Final
 import msgspec
 import uvicorn
 
-from collab.errors import Unavailable
+from collab.errors import QuireError, Unavailable
 from web.app import create_app
 from web.observability import configure_logging
 from web.private import write_private
@@ -148,10 +149,11 @@ class Server(uvicorn.Server):
         self.failed: BaseException | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn logs the traceback of whatever failed at the start; what we raised on purpose is said in one line.
+        logging.getLogger("uvicorn.error").addFilter(lambda _: not isinstance(self._app.state.failure, QuireError))
         try:
             await super().startup(sockets=sockets)
         except SystemExit:
-            # uvicorn has logged a traceback; the command says in one line what it was.
             self.failed = self._app.state.failure or Unavailable("the server could not start; its log says why")
             self.should_exit = True
             return

@@ -59,6 +59,7 @@ class _Parts:
         self.files: list[str] = []
         self.fields: dict[str, str] = {}
         self._seen = 0
+        self._complete = False
         self._part = _Part()
         self._header = bytearray(), bytearray()
         self._parser = MultipartParser(
@@ -71,6 +72,7 @@ class _Parts:
                 "on_headers_finished": self._headers_finished,
                 "on_part_data": self._data,
                 "on_part_end": self._end,
+                "on_end": self._finished,
             },
         )
 
@@ -81,10 +83,11 @@ class _Parts:
             raise Invalid(f"the body is not valid multipart/form-data: {error}") from error
 
     def finish(self) -> None:
-        try:
-            self._parser.finalize()
-        except FormParserError as error:
-            raise Invalid("the body ends in the middle of a part") from error
+        if not self._complete:
+            raise Invalid("the body ends before its last part does", field=FIELD)
+
+    def _finished(self) -> None:
+        self._complete = True
 
     def close(self) -> None:
         if self._part.file is not None:

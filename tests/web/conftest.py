@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -12,7 +12,9 @@ import pytest
 from starlette.types import ASGIApp
 
 from collab.bus.local import LocalBus
+from collab.errors import LogFailed
 from collab.objects.memory import MemoryObjects
+from collab.store.base import Append, Change, Committed, Project
 from collab.store.memory import MemoryStore
 from web.app import Adapters, create_app
 from web.services import Services, now
@@ -22,8 +24,26 @@ ROOT_TOKEN = "root-token-of-the-tests"
 BASE = "http://quire.test"
 
 
+class Faulty(MemoryStore):
+    """A store whose disk is full while `full`, and that has a fault of its own while `broken`."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=now)
+        self.full = self.broken = False
+
+    async def commit(self, appends: Sequence[Append] = (), changes: Sequence[Change] = ()) -> Committed:
+        if self.full:
+            raise LogFailed("the disk is full")
+        return await super().commit(appends, changes)
+
+    async def project(self, name: str) -> Project | None:
+        if self.broken:
+            raise RuntimeError("a fault of the test's")
+        return await super().project(name)
+
+
 async def in_memory(settings: Settings, stack: contextlib.AsyncExitStack) -> Adapters:
-    store = MemoryStore(clock=now)
+    store = Faulty()
     stack.push_async_callback(store.aclose)
     return Adapters(store, MemoryObjects(), LocalBus())
 
@@ -35,6 +55,11 @@ class Quire:
     app: ASGIApp
     services: Services
     settings: Settings
+
+    @property
+    def store(self) -> Faulty:
+        assert isinstance(self.services.store, Faulty)
+        return self.services.store
 
     def client(self, token: str | None = ROOT_TOKEN, **rest: str) -> httpx.AsyncClient:
         """Below `/api/v1`; with a token, or as nobody."""

@@ -40,7 +40,9 @@ class TreeQuery(Query):
 
 
 class Tree(msgspec.Struct):
-    files: list[FileRow | Directory]
+    """With `depth=1`, a directory stands among the files as `{"path", "kind": "directory"}`."""
+
+    files: list[FileRow]
     cursor: str | None
 
 
@@ -83,7 +85,8 @@ class DeletedFiles(msgspec.Struct):
 async def list_files(call: Call[None, TreeQuery]) -> Response:
     """The tree: every file, or one directory.
 
-    In the order of the paths' bytes. The answer has an `ETag`; with `If-None-Match` it is 304 while nothing has changed."""
+    In the order of the paths' bytes; with `depth=1` the directories stand among the files as `{"path", "kind":
+    "directory"}`. The answer has an `ETag`; with `If-None-Match` it is 304 while nothing has changed."""
     query = call.query
     if query.limit is not None and not 1 <= query.limit <= LISTED_MOST:
         raise Invalid(f"limit is {query.limit}: give 1 to {LISTED_MOST}", field="limit")
@@ -107,7 +110,7 @@ async def list_files(call: Call[None, TreeQuery]) -> Response:
         # As `ls` shows them: among the files, in the order of names.
         files += [Directory(paths.show(each)) for each in page.directories]
         files.sort(key=lambda each: each.path)
-    return json_answer(Tree(files, page.cursor), headers=headers)
+    return json_answer({"files": files, "cursor": page.cursor}, headers=headers)
 
 
 @endpoints.add(

@@ -6,6 +6,7 @@ import datetime
 import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -50,8 +51,11 @@ class FileRow(msgspec.Struct):
     bom: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-class Directory(msgspec.Struct, tag="directory", tag_field="kind"):
+class Directory(msgspec.Struct):
+    """Stands among the files of one directory."""
+
     path: str
+    kind: Literal["directory"] = "directory"
 
 
 @functools.lru_cache(maxsize=4096)
