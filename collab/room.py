@@ -129,6 +129,8 @@ class Room:
         self._tell = tell
         self._document: Document
         self._clocks: dict[ClientId, int] = {}
+        self._halves: dict[ClientId, set[int]] = {}
+        """Where a character of the text must not be cut apart (collab.gate)."""
         self._bindings: dict[ClientId, ActorId] = {}
         self._own = ClientId(0)
         self._news: list[Waiting] = []
@@ -168,6 +170,9 @@ class Room:
             await self._store.quarantine(self.id, error.message)
             raise
         self._clocks = dict(self._document.clocks())
+        self._halves = {}
+        if max(self._document.text, default="") > "\uffff":
+            gate.add_halves(self._halves, gate.walk(self._document.encode()), {})
         self._bindings = dict(loaded.bindings)
         self.position = loaded.head
         self.loose = len(loaded.entries)
@@ -356,6 +361,8 @@ class Room:
                 self._refuse(member, CloseCode.ANOTHER_DOCUMENT, error)
             except TooLarge as error:
                 self._refuse(member, CloseCode.TOO_LARGE, error)
+            except ProtocolError as error:
+                self._refuse(member, CloseCode.BAD_MESSAGE, error)
             else:
                 clients.update(dict.fromkeys(brings))
                 accepted.append(each)
@@ -381,10 +388,11 @@ class Room:
     async def _judge(self, each: Waiting) -> tuple[ClientId, ...]:
         """The clients that it brings news of, from now on bound to its sender and known."""
         walk, actor = each.news.walk, each.member.session.actor
-        brings = gate.judge(walk, self._clocks, self._bindings, actor, reserved=self._came_back)
+        brings = gate.judge(walk, self._clocks, self._bindings, actor, reserved=self._came_back, halves=self._halves)
         if brings and self._document.size + len(each.news.update) > TEXT_LIMIT:
             raise TooLarge(f"a live file may have {TEXT_LIMIT} bytes, deleted text included")
         await self._bind(actor, brings)
+        gate.add_halves(self._halves, walk, self._clocks)
         for client in brings:
             self._clocks[client] = max(self._clocks.get(client, 0), walk.news[client][-1][1])
         return brings
@@ -440,7 +448,7 @@ class Room:
         await self._advance(head, entries)
         updates = [entry.payload for entry in entries if entry.kind == EntryKind.UPDATE]
         if updates and before is not None:
-            self._clocks = dict(self._document.clocks())
+            self._learn(updates)
             self._broadcast(updates, before, None)
             self._retry_held()
         self._bell.set()
@@ -484,12 +492,18 @@ class Room:
         before = self._document.state_vector()
         updates = [each.entry.payload for each in missed if each.entry.kind == EntryKind.UPDATE]
         novel = self._document.apply(updates) if updates else None
-        self._clocks = dict(self._document.clocks())
+        self._learn(updates)
         self._own_actors(missed)
         self.position = upto
         self.loose += len(missed)
         if novel is not None:
             self._broadcast([novel], before, None)
+
+    def _learn(self, updates: Sequence[bytes]) -> None:
+        """Updates that came past the gate are in the document: what the gate must know of them."""
+        for update in updates:
+            gate.add_halves(self._halves, gate.walk(update), self._clocks)
+        self._clocks = dict(self._document.clocks())
 
     def _own_actors(self, missed: Sequence[Logged]) -> None:
         for each in missed:

@@ -15,7 +15,7 @@ store).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -117,7 +117,7 @@ class Tree:
 
     async def _shape(
         self,
-        changes: Sequence[tuple[Row, RowFields, dict[str, object], Event]],
+        changes: Sequence[tuple[Row, RowFields, Mapping[str, object], Event]],
         actor: ActorId,
         *,
         evict: str | None = None,
@@ -239,7 +239,7 @@ def new_document(
     return row, Append(document=document, entries=tuple(entries))
 
 
-def meta_entry(actor: ActorId, meta: dict[str, object]) -> Entry:
+def meta_entry(actor: ActorId, meta: Mapping[str, object]) -> Entry:
     return Entry(kind=EntryKind.META, actor=actor, payload=msgspec.json.encode(meta))
 
 
