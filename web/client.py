@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import anyio
 import httpx
 import msgspec
 
@@ -63,7 +62,6 @@ class Client:
     http: httpx.AsyncClient
     local: bool
     """The server reads the same disk: paths can be handed over as they are."""
-    in_process: bool = False
 
     async def get(self, path: str, **query: Any) -> Any:
         return await self.call("GET", path, params={key: value for key, value in query.items() if value is not None})
@@ -118,18 +116,21 @@ def _refused(status: int, content: bytes) -> Refused:
 
 
 @contextlib.asynccontextmanager
-async def connect(settings: Settings) -> AsyncIterator[Client]:
-    """The server of `QUIRE_URL`, else the one that runs on the data directory, else the application in this process."""
+async def connect(settings: Settings, *, running: bool = False) -> AsyncIterator[Client]:
+    """The server of `QUIRE_URL`, else the one that runs on the data directory, else (unless it must be `running`) the
+    application in this process."""
     if settings.url is not None:
         async with _http(settings.url, _credential(settings)) as http:
             yield Client(http, local=False)
         return
     check_data(settings.data)
-    running = read_running(settings.data)
-    if running is not None and await _answers(running):
-        async with _http(running.url, running.token) as http:
+    found = read_running(settings.data)
+    if found is not None and await _answers(found):
+        async with _http(found.url, found.token) as http:
             yield Client(http, local=True)
         return
+    if running:
+        raise CommandFailed(f"no server runs on {settings.data}", "start it with `quire serve`")
     note(f"No server runs on {settings.data}: opening it for this command.")
     async with _in_process(settings) as client:
         yield client
@@ -209,9 +210,4 @@ async def _in_process(settings: Settings) -> AsyncIterator[Client]:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         url = settings.public_url or f"http://{settings.host}:{settings.port}"
         async with _http(url, identity.local_token, transport) as http:
-            yield Client(http, local=True, in_process=True)
-
-
-async def pause(seconds: float) -> None:
-    """Between two questions about a job."""
-    await anyio.sleep(seconds)
+            yield Client(http, local=True)

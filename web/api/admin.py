@@ -7,22 +7,18 @@ Both take long, and answer with one JSON object a line while they work: how far 
 from __future__ import annotations
 
 import pathlib
-from typing import Final
-
-import anyio
+from collections.abc import Callable
 
 from collab.errors import Forbidden, Invalid
 from web.api.endpoint import Body, Call, Endpoints, NoQuery
-from web.api.report import LINES, Line, Report, Tell, Work
+from web.api.report import LINES, Line, Report, Tell, Work, telling
+from web.archive import Manifest
 from web.backup import backup
 from web.roles import Access
 from web.services import Services
 from web.verify import Checked, Verifier
 
 endpoints = Endpoints()
-
-TOLD_EVERY: Final = 0.25
-"""Seconds between two lines about how far a copy is."""
 
 
 class VerifyRequest(Body):
@@ -86,25 +82,13 @@ def _verify(services: Services, *, repair: bool) -> Work:
 
 def _backup(services: Services, destination: pathlib.Path) -> Work:
     async def work(tell: Tell) -> Line:
-        latest: Line | None = None
+        async def copying(note: Callable[[Line], None]) -> Manifest:
+            def progress(phase: str, done: int, total: int | None) -> None:
+                note({"copied": {"phase": phase, "done": done, "total": total}})
 
-        def progress(phase: str, done: int, total: int | None) -> None:
-            # Called from worker threads too, as often as there are files: told on, now and then, by `report`.
-            nonlocal latest
-            latest = {"copied": {"phase": phase, "done": done, "total": total}}
+            return await backup(services.store, services.settings.data, destination, progress)
 
-        async def report() -> None:
-            told: Line | None = None
-            while True:
-                if latest is not None and latest is not told:
-                    told = latest
-                    await tell(latest)
-                await anyio.sleep(TOLD_EVERY)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(report)
-            manifest = await backup(services.store, services.settings.data, destination, progress)
-            tasks.cancel_scope.cancel()
+        manifest = await telling(tell, copying)
         return {"files": len(manifest.files), "size": manifest.size}
 
     return work

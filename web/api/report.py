@@ -7,7 +7,7 @@ status has been sent by then). Whoever stops reading stops the work.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 import msgspec
@@ -19,6 +19,10 @@ from collab.errors import QuireError
 from web.errors import status_of
 
 LINES: Final = "application/x-ndjson"
+TOLD_EVERY: Final = 0.25
+"""Seconds between two lines about how far the work is."""
+
+T = TypeVar("T")
 
 Line = Mapping[str, Any]
 Tell = Callable[[Line], Awaitable[None]]
@@ -26,6 +30,28 @@ Work = Callable[[Tell], Awaitable[Line]]
 """Tells lines; what it returns becomes `done`."""
 
 log = structlog.get_logger(__name__)
+
+
+async def telling(tell: Tell, work: Callable[[Callable[[Line], None]], Awaitable[T]]) -> T:
+    """Does `work`, which says how far it is as often as it likes, from worker threads too: the newest is told on."""
+    latest: Line | None = None
+
+    def note(line: Line) -> None:
+        nonlocal latest
+        latest = line
+
+    async def report() -> None:
+        told: Line | None = None
+        while True:
+            if latest is not told and (told := latest) is not None:
+                await tell(told)
+            await anyio.sleep(TOLD_EVERY)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(report)
+        done = await work(note)
+        tasks.cancel_scope.cancel()
+    return done
 
 
 class Report(Response):

@@ -67,15 +67,16 @@ def server_options(command: F) -> F:
 
 
 def with_server(
-    url: str | None, data: pathlib.Path | None, work: Callable[[Client], Awaitable[T]], **overrides: Any
+    url: str | None, data: pathlib.Path | None, work: Callable[[Client], Awaitable[T]], *, running: bool = False
 ) -> T:
-    """Runs `work` with the server that the options name, or with the application opened in this process."""
+    """Runs `work` with the server that the options name, or with the application opened in this process; `running`: only
+    with a server."""
     from web.client import connect
 
-    settings = Settings.load(url=url, data=data, **overrides)
+    settings = Settings.load(url=url, data=data)
 
     async def connected() -> T:
-        async with connect(settings) as client:
+        async with connect(settings, running=running) as client:
             return await work(client)
 
     return anyio.run(connected)

@@ -7,7 +7,9 @@ import pathlib
 import shutil
 import tempfile
 import zipfile
+from typing import Any
 
+import anyio
 import anyio.to_thread
 import click
 
@@ -32,32 +34,63 @@ def export_project(url: str | None, data: pathlib.Path | None, project: str, des
     quire export notes notes.zip
     quire export notes notes.sqlite
     """
-    _check(destination)
-    form = {".zip": "zip", ".sqlite": "sqlite"}.get(destination.suffix.lower(), "folder")
-    beside = pathlib.Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.absolute().parent))
-    try:
-        archive = beside / "download"
-        with_server(
-            url, data, lambda client: _download(client, project, "sqlite" if form == "sqlite" else "zip", archive)
-        )
-        written = f"{size(archive.stat().st_size)}"
-        if form == "folder":
-            written = plural(_unpack(archive, beside / "folder"), "file")
-        if destination.is_dir():
-            destination.rmdir()
-        (beside / ("folder" if form == "folder" else "download")).rename(destination)
-    finally:
-        shutil.rmtree(beside)
+    to = destination.absolute()
+
+    async def take(client: Client) -> str:
+        return await (_write if client.local else _fetch)(client, project, to)
+
+    written = with_server(url, data, take)
     note(f"{project}: {written} in")
     say(str(destination))
+
+
+async def _write(client: Client, project: str, to: pathlib.Path) -> str:
+    """The server writes it: it is on the same machine."""
+    done: dict[str, Any] = {}
+    with Progress() as progress:
+        async for said in client.report(f"/projects/{project}/export", {"to": str(to)}):
+            if "exported" in said:
+                progress.update("exporting", said["exported"]["done"], said["exported"]["total"], unit="files")
+            else:
+                done = said["done"]
+    return f"{plural(done['files'], 'file')}, {size(done['bytes'])},"
+
+
+async def _fetch(client: Client, project: str, to: pathlib.Path) -> str:
+    """A download, unpacked beside its place and moved there."""
+    form = {".zip": "zip", ".sqlite": "sqlite"}.get(to.suffix, "folder")
+    beside = await anyio.to_thread.run_sync(_beside, to)
+    try:
+        made = beside / "download"
+        await _download(client, project, "sqlite" if form == "sqlite" else "zip", made)
+        written = size((await anyio.Path(made).stat()).st_size)
+        if form == "folder":
+            written = plural(await anyio.to_thread.run_sync(_unpack, made, beside / "folder"), "file")
+            made = beside / "folder"
+        await anyio.to_thread.run_sync(_place, made, to)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(shutil.rmtree, beside)
+    return written
+
+
+def _beside(to: pathlib.Path) -> pathlib.Path:
+    _check(to)
+    return pathlib.Path(tempfile.mkdtemp(prefix=f".{to.name}.", dir=to.parent))
+
+
+def _place(made: pathlib.Path, to: pathlib.Path) -> None:
+    if to.is_dir():
+        to.rmdir()
+    made.rename(to)
 
 
 def _check(destination: pathlib.Path) -> None:
     if destination.is_dir() and not any(destination.iterdir()):
         return
     if destination.exists():
-        raise Conflict(f"{destination} is there already: give another name, or remove it first")
-    if not destination.absolute().parent.is_dir():
+        raise Conflict(f"{destination} is there already: name another place")
+    if not destination.parent.is_dir():
         raise NotFound(f"there is no folder {destination.parent} to write into")
 
 

@@ -9,7 +9,7 @@ import webbrowser
 import click
 
 from web.client import Client
-from web.commands.common import CommandFailed, server_options, with_server
+from web.commands.common import server_options, with_server
 from web.console import note, say
 
 
@@ -28,13 +28,11 @@ def open_page(url: str | None, data: pathlib.Path | None, no_browser: bool) -> N
     """
 
     async def ask(client: Client) -> str:
-        if client.in_process:
-            raise CommandFailed("no server runs on this data directory", "start it with `quire serve`")
         answer = await client.post("/login-links")
         address: str = answer["url"]
         return address
 
-    address = with_server(url, data, ask)
+    address = with_server(url, data, ask, running=True)
     say(address)
     if not no_browser and sys.stdout.isatty() and not webbrowser.open(address):
         note("There is no browser to open it in.")
