@@ -80,6 +80,8 @@ class Client:
         response = await self._send(self.http.build_request(method, f"api/v1{path}", **more), stream=True)
         try:
             yield response
+        except httpx.TransportError as error:
+            raise self._lost(error) from error
         finally:
             await response.aclose()
 
@@ -96,15 +98,18 @@ class Client:
         try:
             response = await self.http.send(request, stream=stream)
         except httpx.TransportError as error:
-            raise CommandFailed(
-                f"{self.http.base_url} does not answer ({error or type(error).__name__})",
-                "is the server running, and is --url (QUIRE_URL) right?",
-            ) from error
+            raise self._lost(error) from error
         if response.is_error:
             content = await response.aread()
             await response.aclose()
             raise _refused(response.status_code, content)
         return response
+
+    def _lost(self, error: httpx.TransportError) -> CommandFailed:
+        return CommandFailed(
+            f"{self.http.base_url} does not answer ({error or type(error).__name__})",
+            "is the server running, and is --url (QUIRE_URL) right?",
+        )
 
 
 def _refused(status: int, content: bytes) -> Refused:

@@ -47,10 +47,16 @@ async def telling(tell: Tell, work: Callable[[Callable[[Line], None]], Awaitable
                 await tell(told)
             await anyio.sleep(TOLD_EVERY)
 
+    failed: Exception | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(report)
-        done = await work(note)
+        try:
+            done = await work(note)
+        except Exception as error:  # noqa: BLE001 - raised below, as itself and not inside a group
+            failed = error
         tasks.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
     return done
 
 
