@@ -24,6 +24,7 @@ from collab.store.base import Store
 from web.api import ROUTES
 from web.edge import Edge
 from web.errors import HANDLERS
+from web.idempotency import Once
 from web.identity import Identity
 from web.observability import Metrics
 from web.pages import Pages
@@ -103,7 +104,10 @@ def create_app(settings: Settings, *, adapters: Open = on_disk) -> Quire:
                 services.closing.set()
 
     routes = [*ROUTES, WebSocketRoute("/sync/{project}/{path:file}", sync), *Pages().routes()]
-    return Quire(settings, routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)
+    app = Quire(settings, routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)
+    # A path in a project may end in anything; nothing is guessed.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: contextlib.AsyncExitStack) -> Services:
@@ -130,6 +134,8 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     await stack.enter_async_context(importer)
     tasks = await stack.enter_async_context(anyio.create_task_group())
     stack.callback(tasks.cancel_scope.cancel)
+    once = Once(parts.store, now)
+    tasks.start_soon(once.sweep)
     return Services(
         settings=settings,
         store=parts.store,
@@ -141,6 +147,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         importer=importer,
         identity=identity,
         metrics=metrics,
+        once=once,
         tasks=tasks,
         closing=anyio.Event(),
     )

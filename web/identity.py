@@ -298,6 +298,11 @@ class Identity:
         invites = await grants.listed(self._store, "invite", project, Invite)
         return [*(f"token:{key}" for key in tokens), *(f"invite:{key}" for key in invites)]
 
+    def forget(self, grants_: list[str]) -> None:
+        """What is remembered of them is no longer so (their project has another name); they still hold."""
+        for grant in grants_:
+            self._remembered.pop(grant, None)
+
     def ended(self, gone: list[str]) -> None:
         for grant in gone:
             self._end(grant)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +15,8 @@ from web.errors import ErrorAnswer
 REF: Final = "#/components/schemas/{name}"
 _PARAMETER: Final = re.compile(r"{(\w+)(?::\w+)?}")
 
+IDEMPOTENCY: Final = ("Idempotency-Key", "sent again with the same key, it is answered as before and not done again")
+
 PARAMETERS: Final = {
     "project": "the project's name",
     "path": "a file's path, percent-encoded",
@@ -24,7 +25,7 @@ PARAMETERS: Final = {
 }
 
 
-def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+def describe(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
     every = list(endpoints)
     kinds = {
         kind for each in every for kind in (each.body, each.takes_json, each.answer, each.query) if kind is not None
@@ -40,7 +41,7 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Quire",
-            "version": _version(),
+            "version": version,
             "description": "Multiplayer files for people and AI agents, backed by git.",
         },
         "paths": addresses,
@@ -77,7 +78,13 @@ def _operation(each: Endpoint, by_kind: dict[Any, Any], components: dict[str, An
 
 def _in_path(each: Endpoint) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "description": PARAMETERS[name], "schema": {"type": "string"}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": PARAMETERS.get(name, name),
+            "schema": {"type": "string"},
+        }
         for name in _PARAMETER.findall(each.address)
     ]
 
@@ -91,9 +98,10 @@ def _in_query(each: Endpoint, by_kind: dict[Any, Any], components: dict[str, Any
 
 
 def _in_headers(each: Endpoint) -> list[dict[str, Any]]:
+    known = each.headers if each.method == "GET" else (*each.headers, IDEMPOTENCY)
     return [
         {"name": name, "in": "header", "required": False, "description": about, "schema": {"type": "string"}}
-        for name, about in each.headers
+        for name, about in known
     ]
 
 
@@ -114,10 +122,3 @@ def _responses(each: Endpoint, by_kind: dict[Any, Any]) -> dict[str, Any]:
             for status in failed
         },
     }
-
-
-def _version() -> str:
-    try:
-        return version("quire-server")
-    except PackageNotFoundError:
-        return "0"

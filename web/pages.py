@@ -47,6 +47,8 @@ def policy(nonce: str, host: str, *, secure: bool) -> str:
             "default-src 'self'",
             "script-src 'self'",
             f"style-src 'self' 'nonce-{nonce}'",
+            # The colours of remote cursors are attributes; they can paint, and nothing else.
+            "style-src-attr 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self' data:",
             f"connect-src 'self' {socket}",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collab.workspace import Workspace
     from snapshots.importer import Importer
     from snapshots.snapshotter import Snapshotter
+    from web.idempotency import Once
     from web.identity import Identity
     from web.observability import Metrics
     from web.settings import Settings
@@ -40,6 +41,7 @@ class Services:
     importer: Importer
     identity: Identity
     metrics: Metrics
+    once: Once
     tasks: anyio.abc.TaskGroup
     """For work that outlives its request (web.background)."""
     closing: anyio.Event

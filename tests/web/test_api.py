@@ -347,6 +347,20 @@ async def test_a_project_is_made_with_an_example_renamed_and_deleted(root: httpx
     assert (await root.get("/projects")).json() == {"projects": []}
 
 
+async def test_a_token_goes_on_when_its_project_is_renamed(quire: Quire, root: httpx.AsyncClient, notes: str) -> None:
+    async with quire.client(await quire.token("notes", "editor", agent="Scribe")) as agent:
+        assert (await agent.get(f"{notes}/files")).status_code == 200
+        await root.patch(notes, json={"name": "papers"})
+        assert (await agent.get("/me")).json()["project"] == "papers"
+        assert (await agent.put("/projects/papers/files/a.md", content="x")).status_code == 201
+        assert (await agent.get(f"{notes}/files")).status_code == 404
+
+
+async def test_an_address_of_bytes_that_are_no_utf8_is_not_found(root: httpx.AsyncClient) -> None:
+    missing = await root.get("/caf%E9")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
+
+
 async def test_a_token_in_the_address_is_no_credential(quire: Quire, notes: str) -> None:
     token = await quire.token("notes", "editor")
     async with quire.client(None) as nobody:

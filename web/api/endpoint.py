@@ -19,8 +19,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collab.errors import Invalid, TooLarge
-from collab.ids import Path
+from collab.ids import Path, ProjectId
 from collab.store.base import Project
+from web.idempotency import HEADER
 from web.roles import Access, Role, require
 from web.services import Services
 
@@ -114,6 +115,8 @@ class Endpoint:
     root: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     """Request headers that count: name, what it says."""
+    secret: bool = False
+    """The answer holds something that is shown once."""
     decoder: Any = field(default=None, repr=False)
 
     @property
@@ -175,16 +178,19 @@ async def run(endpoint: Endpoint, request: Request) -> Response:
         name = request.path_params.get("project")
         require(access, name, endpoint.role)
         project = None if name is None else await services.workspace.project(name)
-    call = Call(
-        request=request,
-        services=services,
-        query=decode_query(endpoint.query, request.query_params.multi_items()),
-        body=await decode_body(endpoint, request),
-        maybe_access=access,
-        maybe_project=project,
-    )
-    answer = await endpoint.handler(call)
-    return answer if isinstance(answer, Response) else json_answer(answer, endpoint.status)
+    query = decode_query(endpoint.query, request.query_params.multi_items())
+
+    async def work() -> Response:
+        body = await decode_body(endpoint, request)
+        call = Call(request, services, body, query, access, project)
+        answer = await endpoint.handler(call)
+        return answer if isinstance(answer, Response) else json_answer(answer, endpoint.status)
+
+    if endpoint.method == "GET" or HEADER not in request.headers:
+        return await work()
+    actor = None if access is None else access.actor.id
+    scope = ProjectId("") if project is None else project.id
+    return await services.once.answer(request, actor, scope, work, secret=endpoint.secret)
 
 
 def json_answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -81,6 +81,7 @@ async def list_invites(call: Call[None, NoQuery]) -> InviteList:
     body=NewInvite,
     answer=InviteInfo,
     status=201,
+    secret=True,
     errors=(400, 404),
 )
 async def create_invite(call: Call[NewInvite, NoQuery]) -> InviteInfo:
@@ -110,7 +111,9 @@ async def get_invitation(call: Call[None, NoQuery]) -> Invitation:
     return Invitation(held.project, held.role)
 
 
-@endpoints.add("POST", "/invites/{secret}/accept", role=None, body=Acceptance, answer=Joined, errors=(400, 403, 404))
+@endpoints.add(
+    "POST", "/invites/{secret}/accept", role=None, body=Acceptance, answer=Joined, secret=True, errors=(400, 403, 404)
+)
 async def accept_invitation(call: Call[Acceptance, NoQuery]) -> Response:
     """Joins. The answer sets the session cookie; whoever has one already keeps being who he is."""
     identity = call.services.identity

@@ -91,7 +91,7 @@ async def change_project(call: Call[ProjectChange, NoQuery]) -> ProjectInfo:
     project = call.project
     if call.body.name is not None and call.body.name != project.name:
         await call.services.workspace.rename_project(project.name, call.body.name)
-        call.services.identity.ended(await call.services.identity.project_grants(project.id))
+        call.services.identity.forget(await call.services.identity.project_grants(project.id))
         project = await call.services.workspace.project(call.body.name)
     return await info(call.services, project)
 

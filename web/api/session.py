@@ -67,7 +67,7 @@ async def change_me(call: Call[MeChange, NoQuery]) -> Me:
     return me
 
 
-@endpoints.add("POST", "/session", role=None, body=Login, answer=Me, errors=(400, 401, 403))
+@endpoints.add("POST", "/session", role=None, body=Login, answer=Me, secret=True, errors=(400, 401, 403))
 async def log_in(call: Call[Login, NoQuery]) -> Response:
     """Sets the session cookie for a token."""
     identity = call.services.identity
@@ -88,7 +88,7 @@ async def log_out(call: Call[None, NoQuery]) -> Response:
     return response
 
 
-@endpoints.add("POST", "/login-links", role="root", answer=LoginLink, status=201)
+@endpoints.add("POST", "/login-links", role="root", answer=LoginLink, status=201, secret=True)
 async def create_login_link(call: Call[None, NoQuery]) -> LoginLink:
     """A link that logs a browser in as root, for 12 hours."""
     identity = call.services.identity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from importlib.metadata import version
 from typing import Final
 
 import anyio
@@ -74,4 +75,4 @@ def _document() -> msgspec.Raw:
     from web.api import ENDPOINTS
     from web.openapi import describe
 
-    return msgspec.Raw(msgspec.json.encode(describe(ENDPOINTS)))
+    return msgspec.Raw(msgspec.json.encode(describe(ENDPOINTS, version("quire-server"))))

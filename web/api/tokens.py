@@ -60,7 +60,14 @@ async def list_tokens(call: Call[None, NoQuery]) -> TokenList:
 
 
 @endpoints.add(
-    "POST", "/projects/{project}/tokens", role="admin", body=NewToken, answer=TokenInfo, status=201, errors=(400, 404)
+    "POST",
+    "/projects/{project}/tokens",
+    role="admin",
+    body=NewToken,
+    answer=TokenInfo,
+    status=201,
+    secret=True,
+    errors=(400, 404),
 )
 async def create_token(call: Call[NewToken, NoQuery]) -> TokenInfo:
     """Makes a token; its secret is in this answer and nowhere else."""
