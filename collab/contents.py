@@ -76,7 +76,7 @@ class Contents:
 
     async def exact(self, row: Row) -> Row:
         """The row, with the SHA and size of what the log holds now."""
-        if row.sha_position == row.head or row.kind != "text":
+        if settled(row):
             self.remember(row.id, row.sha, row.head)
             return row
         return (await self.read(row)).row
@@ -145,6 +145,11 @@ class Contents:
     def _handed_out(self, found: File) -> File:
         self.remember(found.row.id, found.row.sha, found.row.head)
         return found
+
+
+def settled(row: Row) -> bool:
+    """The catalog's SHA and size are those of what the log holds now."""
+    return row.sha_position == row.head or row.kind != "text"
 
 
 def file(row: Row, content: str, position: Position) -> File:

@@ -124,6 +124,7 @@ class Room:
         self.loose = 0
         """Entries since the newest checkpoint, as far as this room knows."""
         self.idle_since = time.monotonic()
+        self.written_at = time.monotonic()
         self._store = store
         self._observer = observer
         self._tell = tell
@@ -483,6 +484,7 @@ class Room:
             await self._read_gap(Position(head - len(entries)))
         self.position = head
         self.loose += len(entries)
+        self.written_at = time.monotonic()
         for entry in entries:
             self._unannounced[entry.actor] = None
 

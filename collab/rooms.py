@@ -41,7 +41,13 @@ LOOK: Final = 2.0
 """Seconds between looks at idle rooms, while there are any."""
 
 LOOSE: Final = 500
-"""Entries behind the newest checkpoint that make it worth looking whether another is due."""
+"""Entries behind the newest checkpoint that make it worth looking whether another is due, once nobody types."""
+
+LOOSE_MOST: Final = 50_000
+"""As many are packed while people type, though they will feel it."""
+
+PAUSE: Final = 3.0
+"""Seconds without an edit in which a room may be compacted: the work is Python's, and takes time from everybody."""
 
 LOOSE_AT_CLOSE: Final = 64
 """As many make one due when the room closes: the next load is fast."""
@@ -244,7 +250,7 @@ class Rooms:
             for room in list(self._rooms.values()):
                 room.forget_encoding(ENCODING_KEPT)
                 going = room.idle and now - room.idle_since >= self._grace
-                if room.loose >= (LOOSE_AT_CLOSE if going else LOOSE):
+                if self._long(room, going, now):
                     await self._compact(room, going)
                 if going and room.idle:
                     self._close(room)
@@ -275,6 +281,12 @@ class Rooms:
         except QuireError as error:
             room.fail(error)
         self._forget(room)
+
+    def _long(self, room: Room, going: bool, now: float) -> bool:
+        """Its log is long enough to be worth a look."""
+        if going:
+            return room.loose >= LOOSE_AT_CLOSE
+        return room.loose >= (LOOSE if now - room.written_at >= PAUSE else LOOSE_MOST)
 
     async def _compact(self, room: Room, going: bool) -> None:
         loose, room.loose = room.loose, 0

@@ -13,7 +13,7 @@ from typing import Final
 from collab import paths
 from collab.bases import Changed
 from collab.bus.base import Bus
-from collab.contents import Contents, File, moment
+from collab.contents import Contents, File, moment, settled
 from collab.errors import Invalid, NotFound, PathTaken
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
 from collab.objects.base import ObjectStore
@@ -120,7 +120,7 @@ class Workspace:
             rows = [row for row in rows if "/" not in row.path[len(prefix) :]]
         more = limit is not None and len(rows) > limit
         rows = rows[:limit] if more else rows
-        exact = rows if at is not None else [await self.contents.exact(row) for row in rows]
+        exact = rows if at is not None else [row if settled(row) else await self.contents.exact(row) for row in rows]
         moving = [row.sha for row, stood in zip(exact, rows, strict=True) if row.sha != stood.sha]
         return Page(
             exact,
