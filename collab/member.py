@@ -5,13 +5,14 @@ The room puts frames in and never waits; the member's own task takes them out, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 import anyio
 
+from collab.bell import Bell
 from collab.outbox import Outbox
 from collab.session import Session
 
@@ -50,32 +51,35 @@ class Member:
         self.left = False
         self.refused = False
         """It did something wrong: what else it has sent is not looked at."""
-        self._bell = anyio.Event()
+        self.sending_since: float | None = None
+        """When the frame that is on its way was handed to the socket (`time.monotonic`)."""
+        self.abandon: Callable[[], None] = lambda: None
+        """Ends the tasks that wait for its socket."""
+        self._bell = Bell()
         self._unheard = 0
         self._heard: anyio.Event | None = None
 
     def send(self, frame: bytes, before: bytes | None = None) -> bool:
         """See Outbox.put. False when its queue had to be dropped."""
         kept = self.outbox.put(frame, before)
-        self._bell.set()
+        self._bell.ring()
         return kept
 
     def answer(self, frames: Sequence[bytes], vector: bytes) -> None:
         """See Outbox.answer."""
         self.owed_difference = False
         self.outbox.answer(frames, vector)
-        self._bell.set()
+        self._bell.ring()
 
     def close(self, code: CloseCode, reason: str) -> None:
         """The first reason stays."""
         if self.closing is None:
             self.closing = Closing(code, reason)
-            self._bell.set()
+            self._bell.ring()
 
     async def ready(self) -> None:
         """Returns when there is something to send, a difference to ask for, or a reason to go."""
         while not (self.outbox or self.closing or self.wants_difference):
-            self._bell = anyio.Event()
             await self._bell.wait()
 
     @property

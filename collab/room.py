@@ -20,7 +20,7 @@ States: a room is open, or it is gone (`gone` says why). Every change of state i
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +29,7 @@ import anyio
 import msgspec
 
 from collab import gate, protocol, text
+from collab.bell import Alarms, Bell
 from collab.document import Document, merge_updates
 from collab.errors import (
     AnotherDocument,
@@ -72,6 +73,9 @@ ANNOUNCE_SECONDS: Final = 1.0
 PRESENCE_SECONDS: Final = 0.05
 """At most 20 frames of presence a second."""
 
+PRESENCE_LOOK: Final = 10.0
+"""Seconds between looks for presence that expired."""
+
 TEXT_LIMIT: Final = 8_000_000
 """Bytes of text in a live document: beyond, updates are refused with 4413."""
 
@@ -111,7 +115,7 @@ class _Encoding:
 
 class Room:
     def __init__(
-        self, document: DocumentId, store: Store, observer: Observer, tell: Callable[[Committed], None]
+        self, document: DocumentId, store: Store, observer: Observer, tell: Callable[[Committed], None], alarms: Alarms
     ) -> None:
         """`tell` is handed the events of what the room commits."""
         self.id = document
@@ -139,7 +143,9 @@ class Room:
         self._held: list[Waiting] = []
         self._evicted: Closing | None = None
         self._lock = anyio.Lock(fast_acquire=True)
-        self._bell = anyio.Event()
+        self._bell = Bell()
+        self._alarms = alarms
+        self._alarm_at = float("inf")
         self._unannounced: dict[ActorId, None] = {}
         self._announce_at = 0.0
         self._encoding: _Encoding | None = None
@@ -189,7 +195,7 @@ class Room:
         if self.gone is None:
             self.gone = error
         self.send_home(code, error.message)
-        self._bell.set()
+        self._bell.ring()
 
     async def drain(self) -> None:
         """What was submitted is committed, events that are owed are told; then the room is gone."""
@@ -236,7 +242,7 @@ class Room:
         member.left = True
         self.members.pop(member.session.number, None)
         self.presence.leave(member.session.number)
-        self._bell.set()
+        self._bell.ring()
 
     def join(self, member: Member, state_vector: bytes) -> None:
         self._wish(Wish(member, state_vector))
@@ -248,17 +254,17 @@ class Room:
 
     def _wish(self, wish: Wish) -> None:
         self._wishes.append(wish)
-        self._bell.set()
+        self._bell.ring()
 
     def submit(self, member: Member, news: News) -> None:
         member.heard_later(len(news.update))
         self._news.append(Waiting(member, news))
-        self._bell.set()
+        self._bell.ring()
 
     def tell_presence(self, member: Member, states: Sequence[ClientState]) -> None:
         session = member.session
         if self.presence.tell(session.number, session.actor, session.user, states, time.monotonic()):
-            self._bell.set()
+            self._bell.ring()
 
     def answer_presence(self, member: Member) -> None:
         member.send(protocol.awareness(self.presence.everything()))
@@ -268,14 +274,13 @@ class Room:
     async def run(self) -> None:
         """The room's own task: takes turns until the room is gone."""
         while self.gone is None:
-            with anyio.move_on_after(self._pause()):
-                await self._bell.wait()
-            self._bell = anyio.Event()
+            await self._bell.wait()
             self._show_presence()
             if self._work_waits():
                 async with self._lock:
                     if self.gone is None:
                         await self._work()
+            self._set_alarm()
 
     def _work_waits(self) -> bool:
         return bool(self._news or self._wishes or self._announce_due() or self._held)
@@ -287,19 +292,24 @@ class Room:
         if self._announce_due():
             await self.announce()
 
-    def _pause(self) -> float:
-        """Seconds until something is due by itself."""
+    def _set_alarm(self) -> None:
+        """For what is due later by itself."""
+        due = min(self._due(), default=float("inf"))
         now = time.monotonic()
-        due = [now + 3600.0]
+        if due < self._alarm_at or (self._alarm_at <= now and due < float("inf")):
+            self._alarm_at = due
+            self._alarms.at(due, self._bell.ring)
+
+    def _due(self) -> Iterator[float]:
         if self._unannounced:
-            due.append(self._announce_at)
-        if self._held:
-            due.append(min(held.until or now for held in self._held))
-        if len(self.presence):
-            due.append(now + 10.0)
+            yield self._announce_at
         if self.presence.pending:
-            due.append(self._presence_at)
-        return max(0.0, min(due) - now)
+            yield self._presence_at
+        if len(self.presence):
+            yield time.monotonic() + PRESENCE_LOOK
+        for held in self._held:
+            if held.until is not None:
+                yield held.until
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
@@ -431,7 +441,7 @@ class Room:
             each.member.heard_later(len(each.news.update))
         self._news[:0] = self._held
         self._held = []
-        self._bell.set()
+        self._bell.ring()
 
     def _give_up_held(self) -> None:
         now = time.monotonic()
@@ -452,7 +462,7 @@ class Room:
             self._learn(updates)
             self._broadcast(updates, before, None)
             self._retry_held()
-        self._bell.set()
+        self._bell.ring()
 
     async def reread(self) -> None:
         """The document anew, as the log has it."""
@@ -570,6 +580,13 @@ class Room:
             self._encoding = _Encoding(protocol.sync_step2(self._document.encode()), [])
         self._encoding.used = time.monotonic()
         return [self._encoding.frame, *self._encoding.tail]
+
+    def release_stuck(self, since: float) -> None:
+        """Members whose socket has not taken a frame since then are let go."""
+        for member in list(self.members.values()):
+            if member.sending_since is not None and member.sending_since < since:
+                member.close(CloseCode.TRY_LATER, "this connection takes nothing; try again")
+                member.abandon()
 
     def forget_encoding(self, unused_for: float) -> None:
         if self._encoding is not None and time.monotonic() - self._encoding.used > unused_for:

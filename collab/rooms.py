@@ -23,6 +23,7 @@ import anyio
 import anyio.abc
 
 from collab import compaction
+from collab.bell import Alarms
 from collab.bus.base import Bus
 from collab.errors import NotFound, PathTaken, QuireError, Stale, Unavailable
 from collab.ids import DocumentId
@@ -39,6 +40,9 @@ BUDGET: Final = 1_000_000_000
 
 LOOK: Final = 2.0
 """Seconds between looks at idle rooms, while there are any."""
+
+STUCK: Final = 60.0
+"""Seconds that one frame may take to leave; then its socket is closed (1013), to be opened again."""
 
 LOOSE: Final = 500
 """Entries behind the newest checkpoint that make it worth looking whether another is due, once nobody types."""
@@ -90,14 +94,15 @@ class Rooms:
         self._rooms: dict[DocumentId, Room] = {}
         self._openings: dict[DocumentId, _Opening] = {}
         self._closing = False
+        self._alarms = Alarms()
         self._some = anyio.Event()
-        self._quiet = anyio.Event()
         self._compacting = anyio.CapacityLimiter(1)
         self._tasks: anyio.abc.TaskGroup
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._tasks.start_soon(self._alarms.run)
         self._tasks.start_soon(self._look_after)
         self._tasks.start_soon(self._pay_debts)
         return self
@@ -201,13 +206,16 @@ class Rooms:
         opening = self._openings.get(document)
         if opening is None:
             self._make_space()
-            opening = self._openings[document] = _Opening(Room(document, self._store, self._observer, self.tell))
+            opening = self._openings[document] = _Opening(self._room(document))
             # A task of ours: the first who came may leave before it is done.
             self._tasks.start_soon(self._load, document, opening)
         await opening.done.wait()
         if opening.error is not None:
             raise opening.error
         return opening.room
+
+    def _room(self, document: DocumentId) -> Room:
+        return Room(document, self._store, self._observer, self.tell, self._alarms)
 
     async def _load(self, document: DocumentId, opening: _Opening) -> None:
         try:
@@ -249,6 +257,7 @@ class Rooms:
             now = time.monotonic()
             for room in list(self._rooms.values()):
                 room.forget_encoding(ENCODING_KEPT)
+                room.release_stuck(now - STUCK)
                 going = room.idle and now - room.idle_since >= self._grace
                 if self._long(room, going, now):
                     await self._compact(room, going)

@@ -8,20 +8,20 @@ What it promises
 1. The socket is accepted first and closed then: a browser takes a refusal before `accept` for a network fault and tries
    again for ever.
 2. Codes are those of interface.md: 44xx are final, all others may be tried again.
-3. One task reads, one writes; a socket that takes nothing for `STUCK` seconds is closed (1013), and costs bounded memory
-   until then. Whole documents are sent to a bounded number of sockets at once.
+3. One task reads, one writes; a socket that takes nothing for long is closed (1013, collab.rooms), and costs bounded
+   memory until then. Whole documents are sent to a bounded number of sockets at once.
 4. When the grant behind the access ends, the socket is closed within a second (4401), unless it was renewed in-band.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import count
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import anyio
-import anyio.abc
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from collab import paths
@@ -36,9 +36,6 @@ from web.roles import Access, allows, require
 from web.services import Services
 
 SUBPROTOCOL: Final = "quire.v1"
-
-STUCK: Final = 60.0
-"""Seconds that one frame may take to leave."""
 
 BULK: Final = 256_000
 """Bytes from which a frame waits for one of the `BULK_AT_ONCE` places."""
@@ -233,18 +230,29 @@ class _Connection:
 
     async def _write(self, scope: anyio.CancelScope) -> None:
         """Sends what the room has put out, at the pace of the socket, until there is a reason to go."""
-        member, send = self.member, self._websocket.send
+        member = self.member
+        member.abandon = scope.cancel
         while True:
             await member.ready()
             if member.closing is not None:
                 break
             if member.outbox:
-                if not await _send_frame(send, member.outbox.take()):
-                    member.close(CloseCode.TRY_LATER, "this connection takes nothing; try again")
-                    break
+                await self._send(member.outbox.take())
             else:
                 self._room.catch_up(member)
         scope.cancel()
+
+    async def _send(self, frame: bytes) -> None:
+        message = {"type": "websocket.send", "bytes": frame}
+        self.member.sending_since = time.monotonic()
+        try:
+            if len(frame) < BULK:
+                await self._websocket.send(message)
+            else:
+                await _send_bulk(self._websocket.send, message)
+        except (RuntimeError, WebSocketDisconnect):
+            self.member.close(CloseCode.TRY_LATER, "the peer has left")  # the reader hears of it, too
+        self.member.sending_since = None
 
     async def _watch(self) -> None:
         """Closes the socket when the grant behind it ends; begins again when that is renewed."""
@@ -253,22 +261,6 @@ class _Connection:
                 await self._services.identity.until_ended(self._access, self._project.name)
                 self.member.close(CloseCode.NOT_AUTHENTICATED, "the access behind this connection has ended")
                 return
-
-
-async def _send_frame(send: Send, frame: bytes) -> bool:
-    """False when the socket did not take it in time. A peer that has left takes everything."""
-    message = {"type": "websocket.send", "bytes": frame}
-    try:
-        with anyio.fail_after(STUCK):
-            if len(frame) < BULK:
-                await send(message)
-            else:
-                await _send_bulk(send, message)
-    except TimeoutError:
-        return False
-    except (OSError, RuntimeError, WebSocketDisconnect):
-        return True  # the reader hears of it
-    return True
 
 
 async def _send_bulk(send: Send, message: MutableMapping[str, Any]) -> None:
