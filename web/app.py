@@ -15,19 +15,22 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import anyio.abc
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 
 from collab.bus.base import Bus
 from collab.objects.base import ObjectStore
 from collab.store.base import Store
+from web import errors
 from web.api import ROUTES
 from web.edge import Edge
-from web.errors import HANDLERS
 from web.idempotency import Once
 from web.identity import Identity
 from web.observability import Metrics
-from web.pages import Pages
+from web.pages import Pages, wants_page
 from web.services import Services, now
 from web.settings import Settings
 from web.sockets import sync
@@ -103,8 +106,16 @@ def create_app(settings: Settings, *, adapters: Open = on_disk) -> Quire:
             finally:
                 services.closing.set()
 
-    routes = [*ROUTES, WebSocketRoute("/sync/{project}/{path:file}", sync), *Pages().routes()]
-    app = Quire(settings, routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)
+    pages = Pages()
+
+    async def on_http_exception(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == 404 and wants_page(request):
+            return await pages.page(request, 404)
+        return await errors.on_http_exception(request, error)
+
+    routes = [*ROUTES, WebSocketRoute("/sync/{project}/{path:file}", sync), *pages.routes()]
+    handlers = {**errors.HANDLERS, HTTPException: on_http_exception}
+    app = Quire(settings, routes=routes, exception_handlers=handlers, lifespan=lifespan)
     # A path in a project may end in anything; nothing is guessed.
     app.router.redirect_slashes = False
     return app

@@ -83,7 +83,7 @@ class Pages:
             Route("/{name}", self.asset),
         ]
 
-    async def page(self, request: Request) -> Response:
+    async def page(self, request: Request, status: int = 200) -> Response:
         index = anyio.Path(self._static / "index.html")
         if not await index.is_file():
             return HTMLResponse(NOT_BUILT, 503)
@@ -97,7 +97,7 @@ class Pages:
             "cache-control": "no-cache",
             "cross-origin-opener-policy": "same-origin",
         }
-        return HTMLResponse(filled(await index.read_text(), services.settings.prefix, nonce), headers=headers)
+        return HTMLResponse(filled(await index.read_text(), services.settings.prefix, nonce), status, headers)
 
     async def login(self, request: Request) -> Response:
         """A printed link sets the cookie and leads on; without a code it is a page like the others."""
@@ -122,6 +122,13 @@ class Pages:
         if outside or name == "index.html" or not await anyio.Path(file).is_file():
             raise HTTPException(404)
         return FileResponse(file, headers={"cache-control": FOR_EVER if below else A_WHILE})
+
+
+def wants_page(request: Request) -> bool:
+    """A person's browser at an address that is none: the page says so better than JSON does."""
+    path = request.scope["path"].removeprefix(request.scope["root_path"])
+    ours = path.startswith(("/api/", "/assets/", "/sync/", "/git/"))
+    return request.method == "GET" and not ours and "text/html" in request.headers.get("accept", "")
 
 
 def _harmless(host: str) -> str:
