@@ -25,7 +25,7 @@ PARAMETERS: Final = {
 }
 
 
-def describe(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
+def describe(endpoints: Iterable[Endpoint], version: str = "0") -> dict[str, Any]:
     every = list(endpoints)
     kinds = {
         kind for each in every for kind in (each.body, each.takes_json, each.answer, each.query) if kind is not None
