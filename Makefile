@@ -25,6 +25,8 @@ serve: $(VENV)/.run editor ## Set up what is missing, then serve on port 8000 (A
 	@exec $(BIN)/quire serve $(ARGS)
 
 test: $(VENV)/.dev editor ## Set up what is missing, then run every test (ARGS="-k rename")
+	@echo "==> Running the editor's own tests"
+	@$(BIN)/python hatch_build.py npm test
 	@echo "==> Running the tests, $(JOBS) at once"
 	@status=0; \
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not serial and not torture" $(ARGS) || status=$$?; \
