@@ -161,6 +161,10 @@ class Room:
         if row.quarantined is not None:
             raise Quarantined(f"this file's log cannot be read ({row.quarantined}); `quire verify` tells more")
         await self._read_log()
+        if row.deleted_at is not None:
+            self._evicted = Closing(CloseCode.NO_SUCH_FILE, "the file was deleted")
+        elif row.kind != "text":
+            self._evicted = Closing(CloseCode.NO_SUCH_FILE, "this file is not text: it is served as bytes")
         if row.announced < row.head:
             await self._own_up(row.announced)
 
@@ -235,6 +239,8 @@ class Room:
 
     def enter(self, member: Member) -> None:
         """It is told where the document stands and who is here, and hears everything from then on."""
+        if self.gone is not None:
+            member.close(CloseCode.TRY_LATER, self.gone.message)
         self._wish(Wish(member, None))
 
     def leave(self, member: Member) -> None:

@@ -157,6 +157,17 @@ class Rooms:
 
     @asynccontextmanager
     async def turn(self, document: DocumentId) -> AsyncIterator[Turn]:
+        async with AsyncExitStack() as stack:
+            try:
+                turn = await stack.enter_async_context(self._turn(document))
+            except Unavailable as error:
+                if error.name != "room_gone":
+                    raise
+                turn = await stack.enter_async_context(self._turn(document))  # it failed while we waited
+            yield turn
+
+    @asynccontextmanager
+    async def _turn(self, document: DocumentId) -> AsyncIterator[Turn]:
         async with self.use(document) as room, room.turn() as turn:
             yield turn
 

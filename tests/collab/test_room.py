@@ -18,7 +18,7 @@ from collab.ids import ActorId, DocumentId, Millis, Path, ProjectId
 from collab.member import CloseCode
 from collab.room import Room
 from collab.rooms import Rooms
-from collab.store.base import CreateDocument, CreateProject, EntryKind, Project, Row
+from collab.store.base import CreateDocument, CreateProject, EntryKind, Project, Row, SetDocument
 from collab.store.memory import MemoryStore
 from collab.tree import new_document
 from tests.collab.peers import Peer
@@ -366,6 +366,35 @@ async def test_a_room_that_is_gone_says_so_to_whoever_waits_for_a_turn() -> None
         with pytest.raises(Unavailable):
             async with room.turn():
                 raise AssertionError("nobody gets a turn of a room that is gone")
+
+
+async def test_a_turn_that_waited_for_a_room_which_failed_gets_a_fresh_one() -> None:
+    async with house("text") as there:
+        alice = Peer("alice")
+        await there.enter(alice)
+        there.store.hold()
+        alice.type("!")
+        await there.store.held()
+        texts: list[str] = []
+
+        async def look() -> None:
+            async with there.rooms.turn(there.document) as turn:
+                texts.append(turn.document.text)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(look)
+            await anyio.lowlevel.checkpoint()
+            there.rooms._give_up(await there.room(), LogFailed("the disk is full"))
+            there.store.release()
+        assert texts == ["text!"]
+
+
+async def test_whoever_comes_to_a_document_that_was_deleted_meanwhile_is_told_so() -> None:
+    async with house("text") as there:
+        await there.store.commit(changes=[SetDocument(id=there.document, fields={"deleted_at": Millis(1)})])
+        alice = Peer("alice")
+        alice.connect(await there.room())
+        assert await alice.until_closed() == CloseCode.NO_SUCH_FILE
 
 
 async def test_an_idle_room_is_closed_and_opened_again_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
