@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 from typing import Any
 
 import click
 
 from web.client import Client
-from web.commands.common import CommandFailed, debug_option, server_options, with_server
+from web.commands.common import CommandFailed, debug_option, server_options, this_command, with_server
 from web.console import Progress, note, plural, say, size
 
 
@@ -68,4 +69,4 @@ def restore(source: pathlib.Path, to: pathlib.Path) -> None:
     with Progress() as progress:
         manifest = restore_backup(source, to, begin_epoch, lambda phase, done, _: progress.update(f"{phase}:", done))
     note(f"{plural(len(manifest.files), 'file')}, {size(manifest.size)}, checked and restored. Serve it with:")
-    say(f"quire serve --data {to}")
+    say(f"{this_command()} serve --data {shlex.quote(str(to))}")

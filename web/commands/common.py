@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
+import shutil
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -64,6 +67,15 @@ def server_options(command: F) -> F:
     """--url and --data: which server a command talks to."""
     url = click.option("--url", help="The server to talk to [QUIRE_URL]; its credential is QUIRE_ROOT_TOKEN.")
     return url(data_option(debug_option(command)))
+
+
+def this_command() -> str:
+    """What one types to run `quire` here: its path, when the shell would not find it."""
+    started = pathlib.Path(sys.argv[0])
+    if started.name != "quire" or shutil.which("quire") is not None:
+        return "quire"
+    here = pathlib.Path.cwd()
+    return shlex.quote(str(started.relative_to(here) if started.is_relative_to(here) else started))
 
 
 def with_server(

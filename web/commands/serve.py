@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from web.commands.common import data_option, debug_option
+from web.commands.common import data_option, debug_option, this_command
 from web.console import note, say
 from web.settings import Settings
 
@@ -49,7 +49,7 @@ def _greet(ready: Ready) -> None:
         f"Quire serves at {ready.url}\n"
         f"  log in   {ready.login_url}\n"
         f"  data     {data}\n"
-        f"  import   quire import FOLDER-OR-REPOSITORY --project PROJECT{_where(ready.data)}\n"
+        f"  import   {this_command()} import FOLDER-OR-REPOSITORY --project PROJECT{_where(ready.data)}\n"
         f"  clone    git clone {repository}\n"
         "Ctrl-C stops it."
     )
