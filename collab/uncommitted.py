@@ -7,6 +7,7 @@ from the history.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from collab import bases
 from collab.bases import Base, Changed, ChangeKind
@@ -16,6 +17,9 @@ from collab.ids import ActorId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store.base import Row, Store
 from collab.tree import Tree
 from collab.writing import Writing
+
+UNTOUCHED: Final = 2
+"""The head of a document that nobody has edited since it was made: its metadata, its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Uncommitted:
             row = await self._store.document(each.base.document)
         if row is None:
             return (), Millis(0)
+        if each.base is None and row.head <= UNTOUCHED:
+            return (row.created_by,), row.created_at
         after = each.base.position if each.base is not None and each.base.document == row.id else Position(0)
         entries = await self._store.entries(row.id, min(after, row.head), row.head)
         if not entries:

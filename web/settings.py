@@ -41,6 +41,9 @@ FIRST_PARTS: Final = frozenset({"api", "assets", "git", "healthz", "join", "logi
 
 MB: Final = 1_000_000
 
+SHORT: Final = 16
+"""Characters below which a root token is warned about."""
+
 
 class SettingInvalid(Invalid):
     code = "setting_invalid"
@@ -57,10 +60,8 @@ def _text(key: str, value: object) -> str:
 
 
 def _secret(key: str, value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{8,}", value):
-        raise SettingInvalid(
-            f"{key} cannot be used: give at least 8 characters, printable ASCII without spaces", field=key
-        )
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
+        raise SettingInvalid(f"{key} cannot be used: give printable ASCII without spaces", field=key)
     return value
 
 
@@ -224,7 +225,12 @@ def _nearest(key: str) -> str:
 def _warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
     known = {*KEYS.values(), *NOT_YET, CONFIG}
     strange = sorted(key for key in environ if key.startswith(PREFIX) and key not in known)
-    return tuple(f"{key} is no setting of Quire{_nearest(key)}" for key in strange)
+    found = [f"{key} is no setting of Quire{_nearest(key)}" for key in strange]
+    if 0 < len(environ.get("QUIRE_ROOT_TOKEN", "")) < SHORT:
+        found.append(
+            f"QUIRE_ROOT_TOKEN has fewer than {SHORT} characters: good for a test, not for a server that others reach"
+        )
+    return tuple(found)
 
 
 def _file(environ: Mapping[str, str]) -> dict[str, object]:

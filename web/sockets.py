@@ -221,7 +221,11 @@ class _Connection:
 
     async def _renew(self, token: str) -> None:
         access = await self._services.identity.authenticate_token(token)
-        role = access.role_in(self._project.name)
+        project = await self._services.store.project_by_id(self._project.id)
+        if project is None:
+            raise NotFound("the project was deleted")
+        self._project = project  # it may have another name by now
+        role = access.role_in(project.name)
         if access.actor.id != self.session.actor or not allows(role, "viewer"):
             raise Forbidden("this token is somebody else's, or of another project")
         self.session.writes = allows(role, "editor")
