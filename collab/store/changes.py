@@ -284,10 +284,11 @@ _HANDLERS: Final[dict[type, Callable[[Transaction, Any], tuple[Event, ...] | Non
 
 
 def _joined(waiting: list[tuple[Any, ...]]) -> tuple[str, bytes]:
-    """Columns as JSON, each with where its payload begins (counted from 1) and how long it is; and all payloads."""
-    begin = 1
+    """Columns as JSON, each with where its payload begins (counted from 1) and how long it is; and all payloads, behind
+    one byte, because SQLite makes NULL of a part of nothing."""
+    begin = 2
     columns = []
     for *values, payload in waiting:
         columns.append((*values, begin, len(payload)))
         begin += len(payload)
-    return rows.encode(columns), b"".join(values[-1] for values in waiting)
+    return rows.encode(columns), b"\0" + b"".join(values[-1] for values in waiting)
