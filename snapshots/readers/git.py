@@ -151,6 +151,7 @@ def uncommitted(repository: Repository, worktree: pathlib.Path, held: Mapping[by
 def _read_head(bare: pathlib.Path, head: Head, batches: Batches) -> tuple[Done, dict[bytes, TreeEntry]]:
     if head.commit is None:
         batches.tell(Phase("files", 0))
+        batches.tell(Note("The repository has no commits."))
         return Done(head.branch, None), {}
     store = DiskObjectStore(str(bare / "objects"))
     try:

@@ -91,6 +91,7 @@ class LocalRemote:
 
     async def commit(self, new: NewCommit, blob: Blobs) -> Made:
         async with self._lock:
+            await anyio.to_thread.run_sync(self._pack, PACK_LOOSE_ABOVE)
             await anyio.to_thread.run_sync(self._expect, new.parent)
             missing = await anyio.to_thread.run_sync(self._missing, new)
             await self._write_blobs(missing, blob)

@@ -78,7 +78,7 @@ async def test_a_project_file_holds_every_log(home: House, tmp_path: pathlib.Pat
     assert ("Bob",) in database.execute("SELECT name FROM actors").fetchall()
     assert database.execute("SELECT count(*) FROM snapshots").fetchone() == (1,)
     database.close()
-    assert list(tmp_path.glob(".*")) == []
+    assert hidden(tmp_path) == []
 
 
 async def test_a_project_file_that_was_tampered_with_is_refused(home: House, tmp_path: pathlib.Path) -> None:
@@ -107,3 +107,8 @@ async def test_names_that_are_not_utf_8_reach_the_disk_as_they_are(home: House, 
     await export(home.workspace, home.project, tmp_path / "out.zip")
     await export(home.workspace, home.project, tmp_path / "out")
     assert len(list((tmp_path / "out" / os.fsdecode(b"caf\xe9")).glob("*"))) == 1
+
+
+def hidden(folder: pathlib.Path) -> list[str]:
+    """What was left half made."""
+    return [each.name for each in folder.iterdir() if each.name.startswith(".")]

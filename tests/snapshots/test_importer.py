@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import AsyncIterator, Mapping
@@ -196,19 +197,25 @@ async def test_what_is_not_committed_is_named_and_not_taken(home: House, tmp_pat
     assert (await home.files())["README.md"] == b"# one\n"
 
 
-async def test_a_repository_behind_http(home: House, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("scheme", ["git", "http"])
+async def test_a_repository_behind_an_address(home: House, tmp_path: pathlib.Path, scheme: str) -> None:
     source = odd_repository(tmp_path / "source")
     (tmp_path / "served").mkdir()
     git(tmp_path, "clone", "--quiet", "--bare", str(source), "served/odd.git")
-    async with git_daemon(tmp_path / "served") as port:
-        job = await bring(home, GitUrl(f"git://127.0.0.1:{port}/odd.git"))
+    async with git_server(tmp_path / "served", scheme) as base:
+        job = await bring(home, git_url(f"{base}/odd.git"))
         assert (job.state, job.commit) == ("done", git(source, "rev-parse", "HEAD")), job.message
         assert await recomputed(home) == git(source, "rev-parse", "HEAD^{tree}")
         assert git(home.repository, "rev-list", "--count", "trunk") == "2"
+        assert git(home.repository, "fsck", "--strict", "--full") == ""
         other = await home.workspace.create_project("other", ALICE)
-        gone = await home.importer.start(other, GitUrl(f"git://127.0.0.1:{port}/none.git"), ALICE)
+        gone = await home.importer.start(other, git_url(f"{base.replace('//', '//me:secret@')}/none.git"), ALICE)
         failed = await home.importer.wait(gone.id)
         assert failed.state == "failed"
+        assert "secret" not in failed.message
+        if scheme == "http":
+            page = await home.importer.wait((await home.importer.start(other, git_url(f"{base}/page"), ALICE)).id)
+            assert page.state == "failed", page.message
 
 
 async def test_addresses_that_would_run_programs_are_refused(tmp_path: pathlib.Path) -> None:
@@ -414,36 +421,25 @@ async def test_an_import_that_is_stopped_leaves_nothing(tmp_path: pathlib.Path) 
         assert (await home.importer.start(home.project, GitFolder(str(source)), ALICE)).state == "running"
 
 
-class git_daemon:  # noqa: N801 - reads as what it is
-    """A git server on loopback, on a port of its own."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    async def __aenter__(self) -> int:
+@contextlib.asynccontextmanager
+async def git_server(folder: pathlib.Path, scheme: str) -> AsyncIterator[str]:
+    """Real git, serving what lies in `folder` on loopback; yields its address."""
+    if scheme == "http":
+        command = [sys.executable, "-m", "tests.snapshots.git_http", str(folder)]
+    else:
         async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
-            port: int = listener.extra(anyio.abc.SocketAttribute.local_port)
-        self._process = subprocess.Popen(  # noqa: ASYNC220
-            [
-                "git",
-                "daemon",
-                "--export-all",
-                f"--base-path={self._folder}",
-                "--listen=127.0.0.1",
-                f"--port={port}",
-                "--reuseaddr",
-            ],
-            stderr=subprocess.DEVNULL,
-        )
-        with anyio.fail_after(10):
-            await _reachable(port)
-        return port
-
-    async def __aexit__(self, *error: object) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        await anyio.to_thread.run_sync(self._process.wait)
+            port = int(listener.extra(anyio.abc.SocketAttribute.local_port))
+        command = ["git", "daemon", "--export-all", f"--base-path={folder}", "--listen=127.0.0.1", f"--port={port}"]
+    async with await anyio.open_process(command, stderr=None) as process:
+        try:
+            with anyio.fail_after(20):
+                if scheme == "http":
+                    assert process.stdout is not None
+                    port = int(await process.stdout.receive())
+                await _reachable(port)
+            yield f"{scheme}://127.0.0.1:{port}"
+        finally:
+            process.terminate()
 
 
 async def _reachable(port: int) -> None:

@@ -257,3 +257,11 @@ async def test_what_is_committed_is_what_stood_at_the_cut(home: House) -> None:
     row = await home.store.document(base.document)
     assert row is not None
     assert (await home.workspace.at(row, base.position)).content == b"two\n"
+
+
+async def test_a_commit_is_told_as_an_event(home: House) -> None:
+    await home.write("a.md", "a")
+    made = await home.snapshotter.snapshot(home.project, message="By hand", actor=BOB)
+    told = (await home.workspace.events(home.project, 0))[-1]
+    assert (told.kind, told.actors) == ("snapshot", (BOB,))
+    assert dict(told.data) == {"number": 1, "commit": made.commit, "subject": "By hand"}
