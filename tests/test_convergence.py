@@ -139,8 +139,8 @@ class PeersOnDisk(Peers):
     on_disk = True
 
 
-Peers.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
-PeersOnDisk.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+Peers.TestCase.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)
+PeersOnDisk.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestPeers = Peers.TestCase
 TestPeersOnDisk = PeersOnDisk.TestCase
 

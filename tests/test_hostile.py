@@ -168,7 +168,6 @@ def _bytes_of(event: TransactionEvent) -> bytes:
 
 
 async def test_writing_under_somebody_elses_client_id_is_refused(scene: Scene) -> None:
-    await scene.bob.append("")
     carol = await scene.people.join(scene.server, scene.project, PATH)
     await carol.append("!")
     await carol.delete(len(str(carol)) - 1, 1)

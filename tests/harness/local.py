@@ -50,7 +50,7 @@ class LocalPeer:
         index = round(at * len(before))
         start = len(before[:index].encode())
         end = start + len(before[index : index + delete].encode())
-        self.edits += 1
+        self.edits += bool(end > start or insert)
         with self.doc.transaction():
             if end > start:
                 del self.text[start:end]
@@ -80,6 +80,7 @@ class LocalPeer:
         self.drop()
         session = Session(next(NUMBERS), self.actor, {"id": self.actor}, writes=True, extended=True)
         self._room, self._member = room, Member(session)
+        room.users += 1
         self._sent.clear()
         room.enter(self._member)
         self._post(wire.sync(wire.STEP1, self.doc.get_state()))
@@ -88,6 +89,7 @@ class LocalPeer:
         """Whatever is under way is lost."""
         if self._room is not None and self._member is not None:
             self._room.leave(self._member)
+            self._room.users -= 1
         self._room = self._member = None
         self._out.clear()
 

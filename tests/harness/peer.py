@@ -30,7 +30,7 @@ LARGEST = 64 * 1024 * 1024
 
 
 class Peer:
-    """Made by `Crowd.peer`. `edits` counts the transactions made here, `durable` those known to be saved."""
+    """Made by `Crowd.peer`. `edits` counts the changes made here, `durable` those known to be saved."""
 
     def __init__(
         self, tasks: TaskGroup, address: str, *, subprotocol: str | None, doc: Doc[Text] | None = None
@@ -78,7 +78,7 @@ class Peer:
         before = str(self.text)
         start = len(before[:index].encode())
         end = start + len(before[index : index + length].encode())
-        self.edits += 1
+        self.edits += bool(end > start or text)
         with self.doc.transaction():
             if end > start:
                 del self.text[start:end]

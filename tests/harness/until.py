@@ -19,7 +19,7 @@ PATIENCE = 20.0
 INTERVAL = 0.01
 
 
-def until(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE) -> T:
+def until(condition: Callable[[], T | None], what: str, *, seconds: float = PATIENCE) -> T:
     """The first true value of `condition`; AssertionError naming `what` when there is none in time."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -29,7 +29,7 @@ def until(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE) -
     return value
 
 
-async def auntil(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE) -> T:
+async def auntil(condition: Callable[[], T | None], what: str, *, seconds: float = PATIENCE) -> T:
     """`until` for a condition that is looked up in this process while others run."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -39,7 +39,7 @@ async def auntil(condition: Callable[[], T], what: str, *, seconds: float = PATI
     return value
 
 
-async def until_awaited(condition: Callable[[], Awaitable[T]], what: str, *, seconds: float = PATIENCE) -> T:
+async def until_awaited(condition: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = PATIENCE) -> T:
     """`until` for a condition that has to be awaited: a request, a page."""
     deadline = time.monotonic() + seconds
     while not (value := await condition()):
