@@ -1,7 +1,7 @@
 """The `quire` command: finds the command that is asked for, and says what went wrong in one line.
 
-Exit status: 0 done, 1 failed, 2 conflicts (the branch has moved, somebody changed the same lines), 64 the command line
-cannot be (click's own is 2, which scripts could not tell from conflicts), 130 stopped by Ctrl-C. Bad input never shows a
+Exit status: 0 done, 1 failed, 2 conflicts (somebody changed the same lines, or files), 64 the command line cannot
+be (click's own is 2, which scripts could not tell from conflicts), 130 stopped by Ctrl-C. Bad input never shows a
 traceback; `--debug` always does.
 """
 

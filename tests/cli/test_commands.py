@@ -127,6 +127,25 @@ def test_what_was_edited_is_committed_with_a_message(serving: ServerProcess, rep
     assert log.splitlines()[1:] == ["Only the new one", "First"]
 
 
+def test_a_branch_that_somebody_moved_is_said_and_nothing_is_lost(
+    serving: ServerProcess, repository: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    quire("import", repository, "--project", "moved", *here(serving)).ok()
+    clone = tmp_path / "clone"
+    git("clone", "-q", serving.data / "git" / "moved.git", clone, cwd=tmp_path)
+    git("commit", "-q", "--allow-empty", "-m", "Elsewhere", cwd=clone)
+    git("push", "-q", cwd=clone)
+    pushed = git("rev-parse", "HEAD", cwd=clone)
+    write(serving, "moved", "README.md", "# Edited\n").raise_for_status()
+
+    ran = quire("snapshot", "moved", *here(serving))
+    assert (ran.status, ran.out) == (1, "")
+    assert "moved:" in ran.err
+    assert quire("status", "moved", *here(serving)).status == 1
+    assert git("rev-parse", "main", cwd=serving.data / "git" / "moved.git") == pushed
+    assert read(serving, "moved", "README.md").text == "# Edited\n"
+
+
 @pytest.mark.parametrize("name", ["plain", "plain.zip", "plain.tar.gz"])
 def test_a_folder_or_an_archive_becomes_a_project(serving: ServerProcess, tmp_path: pathlib.Path, name: str) -> None:
     source = folder(tmp_path / "plain", {**FILES, "ignored/x": "x"})

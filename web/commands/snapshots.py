@@ -30,7 +30,7 @@ def snapshot(
     """Commit what is not committed yet, now.
 
     Without PROJECT: of every project, as for cron. With PATHs only those. Exit status 0: committed, or nothing to commit;
-    1: failed; 2: the branch has moved, or files are in conflict.
+    1: failed (stderr says why: perhaps somebody else moved the branch); 2: files are in conflict.
 
     \b
     quire snapshot
@@ -94,7 +94,7 @@ def _outcome(made: dict[str, Any]) -> str:
 def status(url: str | None, data: pathlib.Path | None, project: str | None, as_json: bool) -> int:
     """Say how each project stands: what is not committed, when it will be, what is wrong.
 
-    Exit status 2 when a project has conflicts or its branch has moved, 1 when its last round failed.
+    Exit status 2 when a project has conflicts, 1 when its last round failed.
 
     \b
     quire status
