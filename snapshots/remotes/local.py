@@ -18,6 +18,7 @@ import shlex
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeVar
 
 import anyio
@@ -75,9 +76,8 @@ class LocalRemote:
 
     async def head(self) -> CommitSha | None:
         """Does not wait for a commit that is under way."""
-        if not await anyio.to_thread.run_sync((self.path / "HEAD").exists):
-            await self._run(self._ensure)
-        return await anyio.to_thread.run_sync(self._head)
+        # Nothing there may mean that the repository is just being moved: only under the lock is it certain.
+        return await anyio.to_thread.run_sync(self._peek) or await self._run(self._head)
 
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
         return await self._run(lambda: self._read_tree(commit))
@@ -106,6 +106,10 @@ class LocalRemote:
 
     def clone_command(self) -> str:
         return f"git clone {shlex.quote(str(self.path.absolute()))}"
+
+    def held(self) -> AbstractAsyncContextManager[object]:
+        """No operation runs inside."""
+        return self._lock
 
     async def aclose(self) -> None:
         """Nothing is held open between operations; waits for the one that runs."""
@@ -156,6 +160,9 @@ class LocalRemote:
 
     def _head(self) -> CommitSha | None:
         self._ensure()
+        return self._peek()
+
+    def _peek(self) -> CommitSha | None:
         found = self._refs().read_ref(self._ref)
         return CommitSha(found.decode()) if found else None
 
@@ -259,16 +266,23 @@ class LocalRemotes:
     def __init__(self, root: pathlib.Path, *, step: Step = no_step) -> None:
         self.root = root
         self._step = step
+        self._started = time.time()
         self._open: dict[ProjectId, LocalRemote] = {}
         self._lock = anyio.Lock()
 
     async def of(self, project: Project) -> LocalRemote:
-        """The project's repository; made when there is none."""
+        """The project's repository; made when there is none, moved when the project has another name."""
         path = self.root / f"{project.name}.git"
         found = self._open.get(project.id)
         if found is not None and found.path == path:
             return found
         async with self._lock:
+            if found is not None and self._open.get(project.id) is found:
+                # Whoever holds it goes on with it, at its new place.
+                async with found.held():
+                    await anyio.to_thread.run_sync(self._place, project, path)
+                    found.path = path
+                return found
             await anyio.to_thread.run_sync(self._place, project, path)
             branch = await anyio.to_thread.run_sync(head_branch, path)
             self._open[project.id] = LocalRemote(path, branch, step=self._step)
@@ -306,7 +320,7 @@ class LocalRemotes:
             known.rename(path)
         if not path.exists():
             init(path, owner=project.id)
-        sweep(path)
+        sweep(path, before=self._started)
         sync_directory(self.root)
 
     def _adopt(self, project: Project, incoming: pathlib.Path) -> None:
@@ -358,10 +372,18 @@ def owner_of(path: pathlib.Path) -> ProjectId | None:
         return None
 
 
-def sweep(path: pathlib.Path) -> None:
-    """Removes the half-written packs of a process that died."""
-    for each in (path / "objects" / "pack").glob("tmp*.pack"):
-        each.unlink()
+def sweep(path: pathlib.Path, *, before: float) -> None:
+    """Removes what a process that died was writing: half a pack, and the lock files of dulwich, which would stand in the way
+    of the same object for ever. `before`: when this process began (seconds since the epoch); nobody holds a lock so long."""
+    left = [
+        *(path / "objects" / "pack").glob("tmp*.pack"),
+        *(path / "objects").glob("*/*.lock"),
+        *(path / "refs" / "heads").rglob("*.lock"),
+    ]
+    for each in left:
+        with contextlib.suppress(FileNotFoundError):
+            if each.stat().st_mtime < before:
+                each.unlink()
 
 
 def loose_objects(objects: pathlib.Path) -> list[ObjectID]:

@@ -6,15 +6,16 @@ import os
 import pathlib
 import subprocess
 import time
-from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
 import pytest
 
 from collab.errors import Invalid, Unavailable
-from collab.ids import BlobSha, Path
-from snapshots.remotes.base import Author, BranchMoved, CommitSha, Made, NewCommit, TreeEntry
-from snapshots.remotes.local import STALE_LOCK, LocalRemote
+from collab.ids import ActorId, BlobSha, Millis, Path, ProjectId
+from collab.store.base import Project
+from snapshots.remotes.base import Author, BranchMoved, Made, NewCommit, TreeEntry
+from snapshots.remotes.local import STALE_LOCK, LocalRemote, LocalRemotes
 from tests.snapshots.git import ENVIRONMENT, blob_sha, commit_all, git
 
 pytestmark = pytest.mark.anyio
@@ -132,19 +133,35 @@ def test_a_branch_has_a_name_that_git_takes(tmp_path: pathlib.Path, name: str) -
         LocalRemote(tmp_path / "x.git", name)
 
 
-async def test_what_a_dead_process_left_half_written_is_swept_away(
-    remote: LocalRemote, tmp_path: pathlib.Path, sweep: Callable[[pathlib.Path], None]
-) -> None:
-    await commit(remote, "a", b"1")
-    half = remote.path / "objects/pack/tmpabc.pack"
-    half.write_bytes(b"PACK")
-    sweep(remote.path)
-    assert list((remote.path / "objects/pack").glob("tmp*")) == []
-    assert await remote.find("x", since=CommitSha("0" * 40)) is None
+async def test_what_a_dead_process_left_half_written_stands_in_nobodys_way(tmp_path: pathlib.Path) -> None:
+    project = Project(id=ProjectId("p"), name="notes", created_at=Millis(0), created_by=ActorId("alice"))
+    first = await LocalRemotes(tmp_path).of(project)
+    await commit(first, "a", b"1")
+    sha = blob_sha(b"2")
+    (first.path / "objects" / sha[:2]).mkdir()
+    left = [
+        first.path / "objects" / sha[:2] / f"{sha[2:]}.lock",
+        first.path / "objects/pack/tmpabc.pack",
+        first.path / "refs/heads/main.lock",
+    ]
+    for each in left:
+        each.write_bytes(b"half")
+        os.utime(each, (1, 1))
+    again = await LocalRemotes(tmp_path).of(project)
+    made = await commit(again, "a", b"2")
+    assert await again.head() == made.commit
+    assert [each for each in left if each.exists()] == []
 
 
-@pytest.fixture
-def sweep() -> Callable[[pathlib.Path], None]:
-    from snapshots.remotes.local import sweep
-
-    return sweep
+async def test_a_project_that_is_renamed_while_it_commits_keeps_its_commit(tmp_path: pathlib.Path) -> None:
+    remotes = LocalRemotes(tmp_path)
+    project = Project(id=ProjectId("p"), name="notes", created_at=Millis(0), created_by=ActorId("alice"))
+    held = await remotes.of(project)
+    renamed = replace(project, name="papers")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(commit, held, "a", b"1")
+        tasks.start_soon(remotes.of, renamed)
+    made = await commit(held, "a", b"2")
+    assert git(tmp_path / "papers.git", "rev-parse", "main") == made.commit
+    assert git(tmp_path / "papers.git", "rev-list", "--count", "main") == "2"
+    assert not (tmp_path / "notes.git").exists()
