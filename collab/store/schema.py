@@ -18,6 +18,8 @@ from collab.errors import Unavailable
 from collab.ids import Millis
 
 FILE: Final = "quire.sqlite"
+OLDEST: Final = (3, 37, 0)
+"""The first SQLite with STRICT tables, which take no value of another type."""
 
 Step = Callable[[Database], None]
 
@@ -33,6 +35,10 @@ STEPS: Final[tuple[Step, ...]] = (tables,)
 
 def prepare(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> None:
     """Makes the tables, or brings those of an older format forward. `Unavailable` when the format is unknown."""
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise Unavailable(
+            f"SQLite {sqlite3.sqlite_version} is too old: Quire needs {'.'.join(map(str, OLDEST))} or newer"
+        )
     db = Database(connection, execute_plugins=False, recursive_triggers=False)
     found = _format(db)
     if found > len(steps):
@@ -102,14 +108,14 @@ def _recorded(number_: int, step: Step) -> Step:
 # `documents.n` stands for the document's id in everything that there is much of. `entries` holds what is not packed yet,
 # clustered by document, so that a load is one range; whatever enters it moves its document's head and binds its clients.
 _TABLES: Final = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT;
 
 INSERT INTO meta(key, value) VALUES ('epoch', 1), ('node', 0);
 
 CREATE TABLE projects(
     id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
     events INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
 CREATE TABLE documents(
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL, path BLOB NOT NULL,
@@ -117,7 +123,7 @@ CREATE TABLE documents(
     head INTEGER NOT NULL, sha TEXT NOT NULL, sha_position INTEGER NOT NULL, size INTEGER NOT NULL,
     announced INTEGER NOT NULL, created_at INTEGER NOT NULL, created_by TEXT NOT NULL, updated_at INTEGER NOT NULL,
     updated_by TEXT NOT NULL, deleted_at INTEGER, deleted_by TEXT, staged TEXT, quarantined TEXT
-);
+) STRICT;
 
 CREATE UNIQUE INDEX documents_live ON documents(project, path) WHERE deleted_at IS NULL AND staged IS NULL;
 
@@ -128,7 +134,7 @@ CREATE INDEX documents_staged ON documents(staged) WHERE staged IS NOT NULL;
 CREATE TABLE former_paths(
     n INTEGER PRIMARY KEY, project TEXT NOT NULL, path BLOB NOT NULL, document INTEGER NOT NULL, at INTEGER NOT NULL,
     leads INTEGER NOT NULL
-);
+) STRICT;
 
 CREATE INDEX former_paths_path ON former_paths(project, path);
 
@@ -138,31 +144,31 @@ CREATE TABLE entries(
     document INTEGER NOT NULL, position INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL,
     actor TEXT NOT NULL, on_behalf_of TEXT, turn TEXT, clients TEXT, payload BLOB NOT NULL,
     PRIMARY KEY (document, position)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
 CREATE TABLE clients(
     document INTEGER NOT NULL, client INTEGER NOT NULL, actor TEXT NOT NULL, PRIMARY KEY (document, client)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
 CREATE TABLE segments(
     document INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, until INTEGER NOT NULL,
     weight INTEGER NOT NULL, kinds INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (document, first)
-);
+) STRICT;
 
 CREATE TABLE checkpoints(
     document INTEGER NOT NULL, position INTEGER NOT NULL, coding INTEGER NOT NULL, state BLOB NOT NULL,
     PRIMARY KEY (document, position)
-);
+) STRICT;
 
 CREATE TABLE events(
     project TEXT NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, path BLOB, document TEXT,
     sha TEXT, position INTEGER, actors TEXT, data TEXT, PRIMARY KEY (project, n)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
 CREATE TABLE records(
     collection TEXT NOT NULL, project TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (collection, project, key)
-) WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
 CREATE INDEX records_everywhere ON records(collection, key);
 

@@ -20,6 +20,7 @@ from typing import Final
 import anyio
 from anyio import to_thread
 
+from collab.errors import Unavailable
 from collab.ids import ClientId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store import backup, catalog, log, schema
 from collab.store.base import Append, Change, Checkpoint, Committed, Event, Loaded, Logged, LogSize, Project, Row
@@ -41,7 +42,7 @@ async def open_store(folder: pathlib.Path, *, clock: Callable[[], Millis] = now)
     when its format is unknown."""
     lock = await to_thread.run_sync(_lock, folder)
     try:
-        connection = await to_thread.run_sync(_open, folder / schema.FILE)
+        connection = await to_thread.run_sync(connect, folder / schema.FILE)
         return SqliteStore(folder, lock, connection, clock)
     except BaseException:
         lock.release()
@@ -181,13 +182,17 @@ def _lock(folder: pathlib.Path) -> DirectoryLock:
     return DirectoryLock(folder)
 
 
-def _open(file: pathlib.Path) -> sqlite3.Connection:
+def connect(file: pathlib.Path) -> sqlite3.Connection:
+    """The connection that writes, its tables in the newest format. `Unavailable` when the file is not ours, or broken."""
     file.touch(mode=0o600)
-    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     try:
         for setting in _SETTINGS:
             connection.execute(f"PRAGMA {setting}")
         schema.prepare(connection)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise Unavailable(f"{file} cannot be opened: {error}") from error
     except BaseException:
         connection.close()
         raise
