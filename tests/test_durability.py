@@ -7,18 +7,24 @@ back with what he still remembers; then everybody comes back, and everything is 
 
 from __future__ import annotations
 
+import pathlib
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+from typing import Any
 
 import anyio
 import httpx
+import psutil
 import pytest
 
 from tests.harness.peer import Crowd, Peer, crowd
 from tests.harness.server import ServerProcess
 from tests.harness.tokens import Verdict, check, token
+from tests.harness.until import until_awaited
 
 pytestmark = pytest.mark.anyio
 
@@ -28,6 +34,8 @@ NAMES = ("alice", "bob", "carol", "dave", "erin", "frank")
 TORTURE = 200
 LONGEST = 0.25
 """Seconds of typing between two kills, at most."""
+IMPORTED = 2_000
+"""Files of an import that is killed."""
 IN_FLIGHT = 40
 """Edits of one person that are not saved yet, at most: more would only measure how long a queue is."""
 
@@ -63,14 +71,19 @@ class Office:
     def __init__(self, server: ServerProcess, typists: list[Typist], chance: random.Random) -> None:
         self.server, self.typists, self.chance = server, typists, chance
 
-    async def type_until_killed(self) -> None:
+    async def type_until_killed(self, moment: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Killed when `moment` is over; by default that is a random one."""
         async with anyio.create_task_group() as tasks:
             for typist in self.typists:
                 tasks.start_soon(typist.type)
-            await anyio.sleep(self.chance.uniform(0, LONGEST))  # not a wait for anything: the moment of the kill
+            await (moment or self.some_time)()
             self.server.kill()
             for typist in self.typists:
                 await typist.peer.closed()
+
+    async def some_time(self) -> None:
+        """Not a wait for anything: the moment of the kill."""
+        await anyio.sleep(self.chance.uniform(0, LONGEST))
 
     async def verdicts(self) -> list[Verdict]:
         """What the server has of what it had called saved."""
@@ -122,14 +135,19 @@ async def _typist(people: Crowd, server: ServerProcess, number: int, chance: ran
     return Typist(NAMES[number], path, await people.join(server, PROJECT, path), chance)
 
 
+async def killed(room: Office, moment: Callable[[], Awaitable[object]] | None = None) -> None:
+    """One kill, one start at once, and what was saved is there."""
+    await room.type_until_killed(moment)
+    room.server.restart()
+    verdicts = await room.verdicts()
+    assert all(verdict.good for verdict in verdicts), f"{verdicts}"
+    await room.everybody_comes_back()
+
+
 async def endure(server: ServerProcess, kills: int) -> None:
     async with office(server, seed=kills) as room:
-        for number in range(kills):
-            await room.type_until_killed()
-            server.restart()
-            verdicts = await room.verdicts()
-            assert all(verdict.good for verdict in verdicts), f"after kill {number + 1}: {verdicts}"
-            await room.everybody_comes_back()
+        for _ in range(kills):
+            await killed(room)
         verdicts = await room.verdicts_on_everything()
         assert all(verdict.good for verdict in verdicts), f"in the end: {verdicts}"
         assert sum(typist.peer.edits for typist in room.typists) > kills, "nobody typed"
@@ -145,6 +163,101 @@ async def test_nothing_saved_is_lost_or_doubled_by_kills_at_random_moments(
 @pytest.mark.timeout(3600)
 async def test_nothing_saved_is_lost_or_doubled_by_two_hundred_kills(spawn: Callable[..., ServerProcess]) -> None:
     await endure(spawn(), TORTURE)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.9])
+async def test_a_kill_during_an_import_leaves_all_of_it_or_nothing(
+    spawn: Callable[..., ServerProcess], tmp_path: pathlib.Path, part: float
+) -> None:
+    """At the first of the three moments the worker that reads the repository is alive; it ends by itself."""
+    source = tmp_path / "source"
+    await anyio.to_thread.run_sync(make_repository, source)
+    server = spawn()
+    workers: set[psutil.Process] = set()
+    states: list[str] = []
+    async with office(server, seed=3) as room, client(server) as api:
+        (await api.post("/projects", json={"name": "handbook"})).raise_for_status()
+        job = await start_import(api, source)
+
+        async def so_much_is_done() -> bool:
+            workers.update(server.children())
+            state = await progress(api, job)
+            states.append(state["state"])
+            return state["state"] != "running" or (bool(workers) and state["done"] >= part * IMPORTED)
+
+        await killed(room, lambda: until_awaited(so_much_is_done, "a worker at work"))
+        assert states[-1] == "running", "the import was over before the kill"
+        assert not psutil.wait_procs(list(workers), timeout=20)[1], "a worker outlived its server"
+        state = await progress(api, job)
+        there = (await api.get("/projects/handbook/files")).raise_for_status().json()["files"]
+        assert (state["state"], len(there)) in {("failed", 0), ("done", IMPORTED)}
+        if not there:
+            assert state["message"]
+            again = await start_import(api, source)
+
+            async def is_done() -> bool:
+                return bool((await progress(api, again))["state"] == "done")
+
+            await until_awaited(is_done, "the second import", seconds=60)
+        there = (await api.get("/projects/handbook/files")).raise_for_status().json()["files"]
+        assert len(there) == IMPORTED
+
+
+async def test_kills_during_snapshots_end_with_one_commit_each(spawn: Callable[..., ServerProcess]) -> None:
+    server = spawn()
+    repository = server.data / "git" / f"{PROJECT}.git"
+    async with office(server, seed=4) as room:
+        for number in range(5):
+            await killed(room, lambda number=number: snapshot_until_killed(room, f"round {number}"))  # type: ignore[misc]
+        async with client(server) as api:
+            last = await api.post(f"/projects/{PROJECT}/snapshots", json={"message": "the last"})
+            assert last.raise_for_status().json()["state"] == "done"
+            for path in FILES:
+                assert git(repository, "show", f"main:{path}") == await read(api, path)
+        git(repository, "fsck", "--strict")
+        messages = git(repository, "log", "--format=%s", "main").splitlines()
+        assert len(messages) == len(set(messages)), f"a snapshot was committed twice: {messages}"
+        trees = git(repository, "log", "--format=%T", "main").splitlines()
+        assert all(tree != parent for tree, parent in pairwise(trees)), "a commit changes nothing"
+
+
+async def snapshot_until_killed(room: Office, message: str) -> None:
+    async with client(room.server) as api, anyio.create_task_group() as tasks:
+
+        async def ask() -> None:
+            with suppress(httpx.TransportError):  # the kill comes before the answer, mostly
+                await api.post(f"/projects/{PROJECT}/snapshots", json={"message": message})
+
+        tasks.start_soon(ask)
+        await anyio.sleep(room.chance.uniform(0, LONGEST))
+        tasks.cancel_scope.cancel()
+
+
+def make_repository(folder: pathlib.Path) -> None:
+    for number in range(IMPORTED):
+        file = folder / f"part-{number // 100:02}" / f"{number:04}.md"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"chapter {number}\n" * 40)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "--all")
+    git(folder, "-c", "user.name=Alice", "-c", "user.email=alice@example.org", "commit", "--quiet", "-m", "Everything")
+
+
+def git(folder: pathlib.Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), "-c", "safe.directory=*", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def start_import(api: httpx.AsyncClient, source: pathlib.Path) -> str:
+    reply = await api.post("/projects/handbook/import", json={"git": str(source)})
+    return str(reply.raise_for_status().json()["job"]["id"])
+
+
+async def progress(api: httpx.AsyncClient, job: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await api.get(f"/projects/handbook/import/{job}")).raise_for_status().json()["job"]
+    return found
 
 
 async def test_the_check_notices_a_log_that_has_lost_its_tail(spawn: Callable[..., ServerProcess]) -> None:
