@@ -1,7 +1,7 @@
 /** The files of a project: the tree, single rows, writes, moves, deletions. */
 
 import { apiUrl, encodePath } from "../base.ts";
-import { call, send } from "./http.ts";
+import { ApiError, call, send } from "./http.ts";
 import { projectPath } from "./projects.ts";
 import type { FileRow } from "./types.ts";
 
@@ -56,7 +56,13 @@ export const deleteFile = (project: string, path: string, recursive: boolean): P
 export const undeleteFile = (project: string, id: string): Promise<unknown> =>
   call(`${projectPath(project)}/undelete`, { method: "POST", json: { id } });
 
-export async function readText(project: string, path: string): Promise<string> {
-  const response = await send(filePath(project, path), { headers: { Accept: "*/*" } });
-  return response.text();
+/** The document that a path leads to, also one that was renamed since; null when there is none. */
+export async function documentAt(project: string, path: string): Promise<string | null> {
+  try {
+    const response = await send(filePath(project, path), { method: "HEAD", headers: { Accept: "*/*" } });
+    return response.headers.get("X-Quire-Document");
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  }
 }

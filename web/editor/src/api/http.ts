@@ -33,7 +33,7 @@ export class ApiError extends Error {
 }
 
 export interface Options {
-  method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   json?: unknown;
   body?: BodyInit;
   headers?: Record<string, string>;
@@ -69,7 +69,7 @@ export async function send(path: string, options: Options = {}): Promise<Respons
 
 /** The headers that every write carries, also where it does not go through `call` (an upload with progress). */
 export function writeHeaders(method: string): Record<string, string> {
-  return method === "GET" || csrf.value === null ? {} : { "X-CSRF-Token": csrf.value };
+  return method === "GET" || method === "HEAD" || csrf.value === null ? {} : { "X-CSRF-Token": csrf.value };
 }
 
 export function note(error: ApiError): ApiError {

@@ -9,7 +9,7 @@ import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } 
 import { defaultKeymap, indentWithTab } from "@codemirror/commands";
 import { bracketMatching, foldGutter, foldKeymap, indentOnInput, indentUnit } from "@codemirror/language";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
-import { Compartment, EditorSelection, EditorState, type Extension } from "@codemirror/state";
+import { ChangeSet, Compartment, EditorSelection, EditorState, type Extension } from "@codemirror/state";
 import {
   crosshairCursor,
   drawSelection,
@@ -23,11 +23,12 @@ import {
   rectangularSelection,
   scrollPastEnd,
 } from "@codemirror/view";
-import { effect, type Signal, signal } from "@preact/signals";
+import { effect, type Signal, signal, untracked } from "@preact/signals";
 import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
 import { styleNonce } from "../base.ts";
 import { baseName } from "../format.ts";
 import type { LiveFile } from "../live/live-file.ts";
+import { edits } from "../live/merge.ts";
 import { theme } from "../theme.ts";
 import { toastError } from "../ui/toasts.tsx";
 import { cursors } from "./cursors.ts";
@@ -81,14 +82,14 @@ class CodeEditor implements Editor {
   };
   private readonly path: Signal<string>;
   private readonly stops: (() => void)[] = [];
-  private view: EditorView;
+  private readonly view: EditorView;
   private closed = false;
 
   constructor(wanted: Wanted) {
     this.wanted = wanted;
     this.path = signal(wanted.path);
     this.indent.value = indentOf(wanted.file.text.toString());
-    this.view = this.make(EditorSelection.single(0));
+    this.view = new EditorView({ parent: wanted.parent, state: this.state(EditorSelection.single(0)) });
     this.stops.push(
       effect(() => this.set("look", look(theme.value === "dark"))),
       effect(() => this.set("wrap", this.wrapping())),
@@ -96,6 +97,9 @@ class CodeEditor implements Editor {
       effect(() => this.set("access", access(wanted.readOnly.value))),
       effect(() => this.set("label", label(this.path.value))),
       effect(() => this.speak(this.path.value)),
+      effect(() => {
+        if (wanted.file.generation.value > 0) untracked(() => this.remake());
+      }),
     );
   }
 
@@ -106,7 +110,13 @@ class CodeEditor implements Editor {
   goTo(line: number): void {
     const { doc } = this.view.state;
     const { from } = doc.line(Math.max(1, Math.min(line, doc.lines)));
-    this.view.dispatch({ selection: { anchor: from }, effects: EditorView.scrollIntoView(from, { y: "center" }) });
+    const show = () => this.view.dispatch({ effects: EditorView.scrollIntoView(from, { y: "center" }) });
+    this.view.dispatch({ selection: { anchor: from } });
+    show();
+    // Once more when the lines have been measured: far down in a long text the first guess is off by many.
+    setTimeout(() => {
+      if (!this.closed && this.view.state.selection.main.anchor === from) show();
+    }, 60);
   }
 
   rename(path: string): void {
@@ -119,17 +129,12 @@ class CodeEditor implements Editor {
     this.view.destroy();
   }
 
-  private make(selection: EditorSelection): EditorView {
-    const { file, parent } = this.wanted;
-    const doc = file.text.toString();
-    const clamped = selection.main.head <= doc.length && selection.main.anchor <= doc.length;
-    return new EditorView({
-      parent,
-      state: EditorState.create({
-        doc,
-        selection: clamped ? selection : EditorSelection.single(0),
-        extensions: [this.own(), this.watched(), common, yCollab(file.text, null, { undoManager: file.undo })],
-      }),
+  private state(selection: EditorSelection): EditorState {
+    const { file } = this.wanted;
+    return EditorState.create({
+      doc: file.text.toString(),
+      selection,
+      extensions: [this.own(), this.watched(), common, yCollab(file.text, null, { undoManager: file.undo })],
     });
   }
 
@@ -143,7 +148,7 @@ class CodeEditor implements Editor {
       parts.access.of(access(readOnly.peek())),
       parts.label.of(label(this.path.peek())),
       parts.language.of([]),
-      cursors(file.text, file.provider.awareness),
+      cursors(file.text, file.awareness),
     ];
   }
 
@@ -205,16 +210,20 @@ class CodeEditor implements Editor {
 
   private remakeSoon(): void {
     queueMicrotask(() => {
-      if (this.closed) return;
-      const { selection } = this.view.state;
-      const top = this.view.scrollDOM.scrollTop;
-      const focused = this.view.hasFocus;
-      this.view.destroy();
-      this.view = this.make(selection);
-      this.view.scrollDOM.scrollTop = top;
-      this.speak(this.path.peek());
-      if (focused) this.view.focus();
+      if (!this.closed) this.remake();
     });
+  }
+
+  /** The view anew, from what the document holds now; focus and place stay, the cursor stays where its text went. */
+  private remake(): void {
+    const { state, scrollDOM } = this.view;
+    const text = this.wanted.file.text.toString();
+    const changes = ChangeSet.of(edits(state.doc.toString(), text), state.doc.length, "\n");
+    const top = scrollDOM.scrollTop;
+    this.view.setState(this.state(state.selection.map(changes)));
+    scrollDOM.scrollTop = top;
+    this.place.value = placeOf(this.view.state);
+    this.speak(this.path.peek());
   }
 }
 

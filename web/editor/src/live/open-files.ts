@@ -3,7 +3,7 @@
  * is let go while something of it is unsaved stays connected until it is saved, and is handed out again when it is opened again.
  */
 
-import { effect } from "@preact/signals";
+import { effect, untracked } from "@preact/signals";
 import { logins, me } from "../session.ts";
 import { colourOf } from "../ui/controls.tsx";
 import { LiveFile } from "./live-file.ts";
@@ -79,5 +79,5 @@ addEventListener("beforeunload", (event) => {
 });
 addEventListener("online", retryAll);
 effect(() => {
-  if (logins.value > 1) retryAll();
+  if (logins.value > 1) untracked(retryAll);
 });

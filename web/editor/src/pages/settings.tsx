@@ -130,7 +130,10 @@ function Clone({ status }: { status: Status }) {
       <h2>Git</h2>
       {command ? (
         <>
-          <p>Every commit is in a repository that you can clone. As the password, give a token of this project.</p>
+          <p>
+            Every commit is in a repository that you can clone.
+            {command.includes("://") && " As the password, give a token of this project."}
+          </p>
           <CopyField label="Clone command" value={command} />
         </>
       ) : (

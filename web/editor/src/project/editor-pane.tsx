@@ -44,8 +44,8 @@ function TextTab({ tab, project, shown }: { tab: Tab; project: OpenProject; show
   return (
     <div class="text" hidden={!shown}>
       <Notices tab={tab} project={project} live={live} />
-      {live.loaded.value || live.generation.value > 0 ? (
-        <Text key={live.generation.value} tab={tab} live={live} shown={shown} />
+      {live.loaded.value ? (
+        <Text tab={tab} live={live} shown={shown} />
       ) : (
         live.link.value !== "gone" && <Waiting live={live} path={tab.row.value.path} />
       )}
@@ -133,10 +133,10 @@ function Notices({ tab, project, live }: { tab: Tab; project: OpenProject; live:
   const carried = live.carried.value;
   useEffect(() => {
     if (carried > 0)
-      toast(`${tab.row.peek().path} was replaced on the server; what you had not saved was carried over.`);
+      toast(`${tab.row.peek().path} has another document on the server now; what was not saved was carried over.`);
   }, [carried]);
   if (live.recovered.value)
-    return <RecoveredNotice tab={tab} project={project} live={live} text={live.recovered.value.text} />;
+    return <RecoveredNotice tab={tab} project={project} live={live} text={live.recovered.value} />;
   switch (live.link.value) {
     case "gone":
       return <GoneNotice tab={tab} project={project} live={live} />;
@@ -174,6 +174,8 @@ function Notice({ text, children }: { text: string; children?: preact.ComponentC
 
 function GoneNotice({ tab, project, live }: { tab: Tab; project: OpenProject; live: LiveFile }) {
   const row = tab.row.value;
+  const other = project.files.byPath(row.path);
+  if (other && other.id !== row.id) return <ReplacedNotice tab={tab} project={project} live={live} />;
   const undelete = async () => {
     if (await project.files.bringBack([row])) live.retry();
   };

@@ -47,8 +47,14 @@ export function ProjectPage({ project: name }: { project: string }) {
     document.title = shown ? `${shown} — ${name}` : `${name} — Quire`;
   });
   useShortcuts(project, view);
-  if (project.error.value)
-    return <ProjectError name={name} error={project.error.value} retry={() => void project.start()} />;
+  if (project.error.value) {
+    return (
+      <div class="page">
+        <TopBar />
+        <ProjectError name={name} error={project.error.value} retry={() => void project.start()} />
+      </div>
+    );
+  }
   return (
     <div class="page workbench">
       <ProjectBar project={project} view={view} />

@@ -18,7 +18,7 @@ export function Present({ project }: { project: OpenProject }) {
       people.value = [];
       return undefined;
     }
-    const { awareness } = live.provider;
+    const { awareness } = live;
     const look = () => {
       const others = presentIn(awareness).filter((each) => !each.self);
       if (JSON.stringify(others) !== JSON.stringify(people.peek())) people.value = others;

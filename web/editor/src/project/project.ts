@@ -2,14 +2,15 @@
  * One open project: its files, tabs, commits and the feed that keeps them current, with one lifecycle (`start`, `stop`).
  */
 
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
+import { documentAt } from "../api/files.ts";
 import { ApiError, messageOf } from "../api/http.ts";
 import { fetchProject } from "../api/projects.ts";
 import type { FileRow, ProjectEvent } from "../api/types.ts";
 import { projectRenamed, retryAll } from "../live/open-files.ts";
 import { go, route } from "../navigation.ts";
 import { logins } from "../session.ts";
-import { toast } from "../ui/toasts.tsx";
+import { tell, toast } from "../ui/toasts.tsx";
 import { Commits } from "./commits.ts";
 import { Feed } from "./feed.ts";
 import { Files } from "./files.ts";
@@ -27,6 +28,8 @@ export class OpenProject {
   readonly missing = signal<string | null>(null);
   private feed: Feed | null = null;
   private stopped = false;
+  /** Some file was on the screen: only then does closing the last one change the address. */
+  private shown = false;
   private readonly stops: (() => void)[] = [];
 
   constructor(name: string) {
@@ -82,6 +85,23 @@ export class OpenProject {
       this.files.reveal(path);
       this.files.toggle(path, true);
     } else {
+      void this.seek(path, line);
+    }
+  }
+
+  /** Nothing lives at the path: it may be where a file was before it was renamed. */
+  private async seek(path: string, line: number | null): Promise<void> {
+    let id: string | null = null;
+    await tell(`Could not look for ${path}`, async () => {
+      id = await documentAt(this.name, path);
+    });
+    const at = route.peek();
+    if (this.stopped || at.page !== "project" || at.path !== path) return;
+    const row = id === null ? undefined : this.files.byId(id);
+    if (row) {
+      this.openRow(row, { line });
+      this.files.reveal(row.path);
+    } else {
       this.missing.value = path;
       this.tabs.active.value = null;
     }
@@ -91,11 +111,11 @@ export class OpenProject {
     this.stops.push(
       effect(() => {
         this.files.version.value;
-        this.tabs.follow((id) => this.files.byId(id));
+        untracked(() => this.tabs.follow((id) => this.files.byId(id)));
       }),
       effect(() => this.address()),
       effect(() => {
-        if (logins.value > 1) this.feed?.retry();
+        if (logins.value > 1) untracked(() => this.feed?.retry());
       }),
     );
   }
@@ -105,7 +125,9 @@ export class OpenProject {
     const path = this.tabs.current?.row.value.path ?? null;
     const at = route.peek();
     if (at.page !== "project" || at.project !== this.name || at.path === path) return;
-    if (path === null && (this.missing.peek() !== null || this.tabs.list.peek().length > 0)) return;
+    const left = this.shown && this.missing.peek() === null && this.tabs.list.peek().length === 0;
+    this.shown ||= path !== null;
+    if (path === null && !left) return;
     const renamed = at.path !== null && this.files.byPath(at.path) === undefined;
     go({ page: "project", project: this.name, path, line: null }, at.path === null || renamed ? "replace" : "push");
   }

@@ -1,7 +1,7 @@
 /** Goes to a file by a few letters of its path. With `:12` at the end, to a line. */
 
 import { useComputed, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { baseName, folderOf } from "../format.ts";
 import { type Match, search } from "./fuzzy.ts";
 import type { OpenProject } from "./project.ts";
@@ -14,7 +14,7 @@ export function QuickOpen({ project, onClose }: { project: OpenProject; onClose:
   const at = useSignal(0);
   const paths = project.files.paths();
   const matches = useComputed(() => found(project, paths, query.value));
-  useEffect(() => {
+  useLayoutEffect(() => {
     element.current?.showModal();
     return () => element.current?.close();
   }, []);

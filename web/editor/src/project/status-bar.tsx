@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { type Indent, indentName, setWrap, wrap } from "../code/settings.ts";
 import { countdown, counted, timeOf } from "../format.ts";
+import type { LinkState } from "../live/live-file.ts";
 import { canWrite } from "../session.ts";
 import { Icon } from "../ui/icons.tsx";
 import { openMenu } from "../ui/menu.tsx";
@@ -25,6 +26,14 @@ export function StatusBar({ project, view }: { project: OpenProject; view: View 
 
 const SAYS = { connecting: "Connecting…", saved: "Saved", saving: "Saving…", offline: "Offline" } as const;
 
+/** Where no connection will come by itself, "Offline" would be a wrong promise. */
+const ENDED: Partial<Record<LinkState, string>> = {
+  gone: "Deleted",
+  replaced: "Replaced",
+  refused: "Not allowed",
+  broken: "Not saved",
+};
+
 function SaveStatus({ project, tab }: { project: OpenProject; tab: Tab | undefined }) {
   const live = tab?.live.value;
   const others = project.tabs.list.value.filter(
@@ -37,10 +46,13 @@ function SaveStatus({ project, tab }: { project: OpenProject; tab: Tab | undefin
   }
   const save = live.save.value;
   const pending = live.pending.value;
+  // A reader has nothing to save, and the server acknowledges nothing of his.
+  const reading = !canWrite.value && live.link.value === "live" && live.loaded.value;
+  const says = ENDED[live.link.value] ?? (reading ? "Read only" : SAYS[save]);
   return (
     <span class={`status-item save ${save}`}>
-      <Icon name={save === "saved" ? "check" : save === "offline" ? "offline" : "cloud"} size={14} />
-      <span role="status">{canWrite.value || save !== "saved" ? SAYS[save] : "Read only"}</span>
+      <Icon name={reading ? "eye" : save === "saved" ? "check" : save === "offline" ? "offline" : "cloud"} size={14} />
+      <span role="status">{says}</span>
       {save === "offline" && pending > 0 && (
         <span class="status-more">{counted(pending, "change")} kept in this tab</span>
       )}
@@ -94,7 +106,7 @@ function TextStatus({ tab }: { tab: Tab }) {
   const wraps = wrap.value;
   return (
     <>
-      <span class="status-item">
+      <span class="status-item status-place">
         Ln {line}, Col {column}
         {selected > 0 && ` (${selected} selected)`}
         {places > 1 && ` · ${places} cursors`}

@@ -41,7 +41,7 @@ function OneTab({ tab, project, twin }: { tab: Tab; project: OpenProject; twin: 
   return (
     <div
       ref={element}
-      class={`tab${active ? " active" : ""}${tab.preview.value ? " preview" : ""}${mark?.className ?? ""}`}
+      class={`tab${active ? " active" : ""}${tab.preview.value ? " passing" : ""}${mark?.className ?? ""}`}
       role="presentation"
     >
       <button

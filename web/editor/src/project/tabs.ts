@@ -24,6 +24,8 @@ export interface Tab {
   line: Signal<number | null>;
   /** The text is to have the focus as soon as it is there. */
   focus: Signal<boolean>;
+  /** The tree has no such file now. */
+  absent: boolean;
 }
 
 export class Tabs {
@@ -103,6 +105,9 @@ export class Tabs {
   follow(rowOf: (id: string) => FileRow | undefined): void {
     for (const tab of this.list.peek()) {
       const row = rowOf(tab.id);
+      // A file that comes back is connected again: the server had ended its connection for good.
+      if (row && tab.absent) tab.live.peek()?.retry();
+      tab.absent = row === undefined;
       if (!row || row === tab.row.peek()) continue;
       const before = tab.row.peek();
       tab.row.value = row;
@@ -146,5 +151,6 @@ function made(row: FileRow, preview: boolean, line: number | null): Tab {
     editor: signal(null),
     line: signal(line),
     focus: signal(false),
+    absent: false,
   };
 }

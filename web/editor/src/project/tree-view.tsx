@@ -223,7 +223,7 @@ function NamingRow({
   const input = useRef<HTMLInputElement>(null);
   const done = useRef(false);
   const before = asked?.what === "rename" ? baseName(asked.path) : "";
-  useEffect(() => {
+  useLayoutEffect(() => {
     input.current?.focus({ preventScroll: true });
     const dot = before.lastIndexOf(".");
     input.current?.setSelectionRange(0, dot > 0 ? dot : before.length);
