@@ -20,7 +20,7 @@ States: a room is open, or it is gone (`gone` says why). Every change of state i
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +29,7 @@ import anyio
 import msgspec
 
 from collab import gate, protocol, text
+from collab.announcements import Announcements
 from collab.bell import Alarms, Bell
 from collab.document import Document, merge_updates
 from collab.errors import (
@@ -48,16 +49,13 @@ from collab.presence import Presence
 from collab.protocol import ClientState
 from collab.session import News
 from collab.store.base import (
+    Announce,
     Append,
-    Committed,
-    Emit,
     Entry,
     EntryKind,
     Event,
     Logged,
     Row,
-    RowFields,
-    SetDocument,
     Store,
 )
 
@@ -115,9 +113,8 @@ class _Encoding:
 
 class Room:
     def __init__(
-        self, document: DocumentId, store: Store, observer: Observer, tell: Callable[[Committed], None], alarms: Alarms
+        self, document: DocumentId, store: Store, observer: Observer, announcements: Announcements, alarms: Alarms
     ) -> None:
-        """`tell` is handed the events of what the room commits."""
         self.id = document
         self.users = 0
         """Who has it open: it stays while there is one."""
@@ -131,7 +128,7 @@ class Room:
         self.written_at = time.monotonic()
         self._store = store
         self._observer = observer
-        self._tell = tell
+        self._announcements = announcements
         self._document: Document
         self._clocks: dict[ClientId, int] = {}
         self._halves: dict[ClientId, set[int]] = {}
@@ -622,29 +619,30 @@ class Room:
         return bool(self._unannounced) and time.monotonic() >= self._announce_at
 
     async def announce(self) -> None:
-        """The catalog learns the SHA of the text, the project that it changed: once a second at most."""
+        """The catalog is to learn the SHA of the text, the project that it changed: once a second at most."""
         actors, self._unannounced = tuple(self._unannounced), {}
         self._announce_at = time.monotonic() + ANNOUNCE_SECONDS
         row = await self._store.document(self.id)
-        if row is None or not actors:
+        if row is None or row.deleted_at is not None or not actors:
             return
-        fields: RowFields = {"announced": self.position}
-        sha = row.sha
+        sha, size = row.sha, row.size
         if row.kind == "text" and row.sha_position != self.position:
             content = text.to_bytes(self._document.text, text.Shape(row.eol, row.bom))
-            sha = text.blob_sha(content)
-            fields = {"announced": self.position, "sha": sha, "size": len(content), "sha_position": self.position}
-        event = Event(
-            project=row.project,
-            kind="changed",
-            path=row.path,
-            document=row.id,
-            sha=sha,
-            position=self.position,
-            actors=actors,
+            sha, size = text.blob_sha(content), len(content)
+        self._announcements.add(
+            Announce(
+                Event(
+                    project=row.project,
+                    kind="changed",
+                    path=row.path,
+                    document=row.id,
+                    sha=sha,
+                    position=self.position,
+                    actors=actors,
+                ),
+                size,
+            )
         )
-        emits = (Emit(event),) if row.deleted_at is None else ()
-        self._tell(await self._store.commit(changes=(SetDocument(id=self.id, fields=fields), *emits)))
 
 
 class Turn:

@@ -23,6 +23,7 @@ import anyio
 import anyio.abc
 
 from collab import compaction
+from collab.announcements import Announcements
 from collab.bell import Alarms
 from collab.bus.base import Bus
 from collab.errors import NotFound, PathTaken, QuireError, Stale, Unavailable
@@ -95,6 +96,7 @@ class Rooms:
         self._openings: dict[DocumentId, _Opening] = {}
         self._closing = False
         self._alarms = Alarms()
+        self._announcements = Announcements(store, self._observer, self.tell)
         self._some = anyio.Event()
         self._compacting = anyio.CapacityLimiter(1)
         self._tasks: anyio.abc.TaskGroup
@@ -103,6 +105,7 @@ class Rooms:
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._tasks.start_soon(self._alarms.run)
+        self._tasks.start_soon(self._announcements.run)
         self._tasks.start_soon(self._look_after)
         self._tasks.start_soon(self._pay_debts)
         return self
@@ -125,6 +128,7 @@ class Rooms:
                 await opening.done.wait()
             for room in list(self._rooms.values()):
                 await self._finish(room)
+        await self._announcements.flush()
 
     def stats(self) -> Stats:
         rooms = self._rooms.values()
@@ -226,7 +230,7 @@ class Rooms:
         return opening.room
 
     def _room(self, document: DocumentId) -> Room:
-        return Room(document, self._store, self._observer, self.tell, self._alarms)
+        return Room(document, self._store, self._observer, self._announcements, self._alarms)
 
     async def _load(self, document: DocumentId, opening: _Opening) -> None:
         try:

@@ -209,6 +209,17 @@ class Emit:
     event: Event
 
 
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """A document changed: `event` (kind `changed`; project, document, sha, position and actors are given, the path is the
+    row's) is told, and the row's `announced`, `sha`, `sha_position` and `size` move to its position, unless they are
+    further already. A document or project that is gone is passed over. A commit that only announces is one step for any
+    number of documents."""
+
+    event: Event
+    size: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutRecord:
     """One small named value (bytes, JSON by convention): tokens, jobs, bases, journals. `project` is "" for the
@@ -230,6 +241,7 @@ Change = (
     | PublishStaged
     | DropStaged
     | Emit
+    | Announce
     | PutRecord
 )
 """Changes are carried out in the order given, before the appends of the same commit."""

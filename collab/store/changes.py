@@ -7,14 +7,16 @@ its savepoint; an `append` that is refused has done nothing.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, Final
 
 from collab.errors import PathTaken, Stale
 from collab.ids import BlobSha, DocumentId, Millis, Position, ProjectId
 from collab.store import rows
 from collab.store.base import (
+    Announce,
     Anything,
     Append,
     Change,
@@ -42,6 +44,22 @@ FROM json_each(?1)
 """
 _EVENT: Final = f"INSERT INTO events({rows.EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DOCUMENT: Final = f"INSERT INTO documents({rows.DOCUMENT}) VALUES ({', '.join('?' * 21)})"
+_ANNOUNCED: Final = """
+UPDATE documents SET
+    announced = max(documents.announced, news.position),
+    sha = iif(news.position >= documents.sha_position, news.sha, documents.sha),
+    size = iif(news.position >= documents.sha_position, news.size, documents.size),
+    sha_position = max(documents.sha_position, news.position)
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[2]') AS sha, json_extract(value, '$[3]') AS position,
+             json_extract(value, '$[5]') AS size FROM json_each(?)) AS news
+WHERE documents.id = news.id
+"""
+_CHANGED: Final = f"""
+INSERT INTO events({rows.EVENT})
+SELECT d.project, json_extract(value, '$[1]'), ?2, 'changed', d.path, d.id, json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), NULL
+FROM json_each(?1) JOIN documents AS d ON d.id = json_extract(value, '$[0]')
+"""
 _LIVE: Final = "deleted_at IS NULL AND staged IS NULL"
 
 
@@ -217,6 +235,38 @@ class Transaction:
     def emit(self, change: Emit) -> tuple[Event, ...]:
         return self._number(change.event.project, [change.event])
 
+    def announce(self, changes: Sequence[Announce]) -> tuple[Event, ...]:
+        """All of them in three statements: see `_ENTRY`."""
+        by_project: dict[ProjectId, list[Announce]] = {}
+        for change in changes:
+            by_project.setdefault(change.event.project, []).append(change)
+        told: list[Event] = []
+        columns: list[tuple[Any, ...]] = []
+        for project, of_one in by_project.items():
+            there = self._there(project, of_one)
+            for change, event in zip(there, self._count(project, [change.event for change in there]), strict=True):
+                told.append(event)
+                columns.append(
+                    (event.document, event.n, event.sha, event.position, rows.encode(event.actors), change.size)
+                )
+        newest = {document: values for document, *values in sorted(columns, key=itemgetter(3))}
+        self._execute(_ANNOUNCED, (rows.encode([(document, *values) for document, values in newest.items()]),))
+        self._execute(_CHANGED, (rows.encode(columns), self.at))
+        return tuple(told)
+
+    def _there(self, project: ProjectId, changes: Sequence[Announce]) -> list[Announce]:
+        """Those whose document there is."""
+        query = (
+            "SELECT json_group_array(id) FROM documents WHERE project = ? AND id IN (SELECT value FROM json_each(?))"
+        )
+        ids = rows.encode([change.event.document for change in changes])
+        (found,) = self._execute(query, (project, ids)).fetchone()
+        known = set(rows.decode(found))
+        return [change for change in changes if change.event.document in known]
+
+    def announce_one(self, change: Announce) -> tuple[Event, ...]:
+        return self.announce([change])
+
     def put_record(self, change: PutRecord) -> None:
         key = (change.collection, change.project, rows.to_bytes(change.key))
         if not isinstance(change.expect, Anything):
@@ -230,14 +280,20 @@ class Transaction:
             self._execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", (*key, change.value))
 
     def _number(self, project: ProjectId, events: list[Event]) -> tuple[Event, ...]:
+        numbered = self._count(project, events)
+        self._executemany(_EVENT, map(rows.event_columns, numbered))
+        return numbered
+
+    def _count(self, project: ProjectId, events: list[Event]) -> tuple[Event, ...]:
+        """The events with their numbers and their time."""
+        if not events:
+            return ()
         query = "UPDATE projects SET events = events + ? WHERE id = ? RETURNING events"
         found = self._execute(query, (len(events), project)).fetchall()
         if not found:
             raise no_project(project)
         first = found[0][0] - len(events) + 1
-        numbered = tuple(replace(event, n=n, at=self.at) for n, event in enumerate(events, start=first))
-        self._executemany(_EVENT, map(rows.event_columns, numbered))
-        return numbered
+        return tuple(replace(event, n=n, at=self.at) for n, event in enumerate(events, start=first))
 
     def _demand_project(self, project: ProjectId) -> None:
         if not self._execute("SELECT 1 FROM projects WHERE id = ?", (project,)).fetchone():
@@ -279,6 +335,7 @@ _HANDLERS: Final[dict[type, Callable[[Transaction, Any], tuple[Event, ...] | Non
     PublishStaged: Transaction.publish_staged,
     DropStaged: Transaction.drop_staged,
     Emit: Transaction.emit,
+    Announce: Transaction.announce_one,
     PutRecord: Transaction.put_record,
 }
 

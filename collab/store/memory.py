@@ -18,6 +18,7 @@ from collab.errors import LogFailed, Stale, Unavailable
 from collab.ids import ActorId, ClientId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store import rows
 from collab.store.base import (
+    Announce,
     Anything,
     Append,
     Change,
@@ -37,6 +38,7 @@ from collab.store.base import (
     PutRecord,
     RenameProject,
     Row,
+    RowFields,
     SetDocument,
 )
 from collab.store.refusals import (
@@ -428,6 +430,17 @@ class MemoryStore:
         elif key in self._records:
             self._drop(self._records, key)
 
+    def _announce(self, change: Announce) -> Sequence[Event]:
+        event = change.event
+        row = self._rows.get(event.document) if event.document is not None else None
+        if row is None or row.project != event.project or event.position is None or event.sha is None:
+            return ()
+        fields: RowFields = {"announced": Position(max(row.announced, event.position))}
+        if event.position >= row.sha_position:
+            fields |= {"sha": event.sha, "size": change.size, "sha_position": event.position}
+        self._set_document(SetDocument(id=row.id, fields=fields))
+        return self._number([replace(event, path=row.path)])
+
     def _number(self, events: Sequence[Event]) -> Sequence[Event]:
         numbered = []
         for event in events:
@@ -491,6 +504,7 @@ _METHODS: dict[type, str] = {
     PublishStaged: "_publish_staged",
     DropStaged: "_drop_staged",
     Emit: "_emit",
+    Announce: "_announce",
     PutRecord: "_put_record",
 }
 

@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 
 from collab.errors import LogFailed, QuireError
 from collab.ids import Millis
-from collab.store.base import Append, Change, Committed
+from collab.store.base import Announce, Append, Change, Committed
 from collab.store.changes import FLUSH, Heads, Transaction
 from collab.store.schema import newest_time
 
@@ -198,7 +198,10 @@ class Writer:
         return answer
 
     def _apply(self, job: Job, transaction: Transaction) -> Committed:
-        events = [event for change in job.changes for event in transaction.change(change)]
+        if all(isinstance(change, Announce) for change in job.changes):
+            events = list(transaction.announce([change for change in job.changes if isinstance(change, Announce)]))
+        else:
+            events = [event for change in job.changes for event in transaction.change(change)]
         heads = {append.document: transaction.append(append) for append in job.appends}
         transaction.flush()
         return Committed(transaction.at, heads, tuple(events))
