@@ -13,9 +13,11 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-from dulwich.client import get_transport_and_path_from_url
+import urllib3
+from dulwich.client import default_urllib3_manager, get_transport_and_path_from_url
 from dulwich.config import ConfigFile
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 from dulwich.index import ConflictedIndexEntry, Index, IndexEntry
@@ -38,6 +40,9 @@ from snapshots.sources import Done, Note, Phase, scrub
 ALTERNATES_DEEP: Final = 5
 NAMED: Final = 10
 """Uncommitted files that are named; of more than these only the number is told."""
+
+SILENCE: Final = 120.0
+"""Seconds without a byte after which a server is given up."""
 
 SKIP_WORKTREE: Final = 0x4000
 """The flag in the index of a file that a sparse checkout leaves out."""
@@ -87,7 +92,7 @@ def read_url(url: str, bare: pathlib.Path, batches: Batches) -> Done:
     store = DiskObjectStore(str(bare / "objects"), fsync_object_files=True)
     try:
         with Repo(str(bare), object_store=store) as repo:
-            client, path = get_transport_and_path_from_url(url, quiet=True)
+            client, path = get_transport_and_path_from_url(url, quiet=True, pool_manager=_connections(url))
             found = client.fetch(
                 path, repo, lambda refs, depth=None: [sha for name, sha in refs.items() if name == b"HEAD"]
             )
@@ -146,6 +151,32 @@ def uncommitted(repository: Repository, worktree: pathlib.Path, held: Mapping[by
     names = (os.fsencode(name) for name, _ in found)
     changed.update(name for name in names if name not in index and not name.startswith(inside))
     return sorted(changed)
+
+
+class SameHost(urllib3.PoolManager):
+    """Follows redirects within the host of the first address only: whoever let that in has judged its host."""
+
+    host: str | None = None
+
+    def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
+        # The library calls this again for every redirect.
+        host = urlsplit(url).hostname
+        if self.host is not None and host != self.host:
+            raise HTTPError(f"it redirects to {host}: give the address there")
+        return super().urlopen(method, url, redirect, **options)
+
+
+class SameHostByProxy(SameHost, urllib3.ProxyManager):
+    """The same, where the environment names a proxy."""
+
+
+def _connections(url: str) -> urllib3.PoolManager:
+    made = default_urllib3_manager(
+        None, pool_manager_cls=SameHost, proxy_manager_cls=SameHostByProxy, base_url=url, timeout=SILENCE
+    )
+    assert isinstance(made, SameHost)
+    made.host = urlsplit(url).hostname
+    return made
 
 
 def _read_head(bare: pathlib.Path, head: Head, batches: Batches) -> tuple[Done, dict[bytes, TreeEntry]]:

@@ -14,11 +14,16 @@ from tests.snapshots.git import ENVIRONMENT
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request: one run of `git http-backend`, as CGI has it. `/page` is a web page and no repository."""
+    """One request: one run of `git http-backend`, as CGI has it. `/page` is a web page and no
+    repository; `/moved` leads on to the rest of the path, `/away` to there on another host."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/page"):
             self._answer(200, "text/html", b"<html>Not a repository</html>")
+        elif self.path.startswith("/moved/"):
+            self._redirect(self.path.removeprefix("/moved"))
+        elif self.path.startswith("/away/"):
+            self._redirect(f"http://localhost:{self.server.server_port}{self.path.removeprefix('/away')}")  # type: ignore[attr-defined]
         else:
             self._run(b"")
 
@@ -56,6 +61,12 @@ class Handler(BaseHTTPRequestHandler):
         head, _, answer = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         self._answer(int(headers.get("Status", "200").split()[0]), headers["Content-Type"], answer)
+
+    def _redirect(self, target: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", target)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _answer(self, status: int, kind: str, content: bytes) -> None:
         self.send_response(status)

@@ -213,9 +213,19 @@ async def test_a_repository_behind_an_address(home: House, tmp_path: pathlib.Pat
         failed = await home.importer.wait(gone.id)
         assert failed.state == "failed"
         assert "secret" not in failed.message
-        if scheme == "http":
-            page = await home.importer.wait((await home.importer.start(other, git_url(f"{base}/page"), ALICE)).id)
-            assert page.state == "failed", page.message
+
+
+async def test_redirects_stay_on_their_host(home: House, tmp_path: pathlib.Path) -> None:
+    source = odd_repository(tmp_path / "source")
+    (tmp_path / "served").mkdir()
+    git(tmp_path, "clone", "--quiet", "--bare", str(source), "served/odd.git")
+    async with git_server(tmp_path / "served", "http") as base:
+        for path, why in (("page", ""), ("away/odd.git", "redirects to localhost")):
+            failed = await bring(home, git_url(f"{base}/{path}"))
+            assert failed.state == "failed"
+            assert why in failed.message
+        moved = await bring(home, git_url(f"{base}/moved/odd.git"))
+        assert (moved.state, moved.commit) == ("done", git(source, "rev-parse", "HEAD")), moved.message
 
 
 async def test_addresses_that_would_run_programs_are_refused(tmp_path: pathlib.Path) -> None:
