@@ -203,7 +203,7 @@ class Peer:
         with anyio.move_on_after(seconds):
             while not condition():
                 await self._news.wait()
-        assert condition(), f"{what}: not within {seconds:g} s"
+        assert condition(), f"{what}: not within {seconds:g} s (closed with {self.code} {self.reason})"
 
     async def has(self, client: int, clock: int) -> None:
         """Until what `client` wrote up to `clock` has arrived."""

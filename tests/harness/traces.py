@@ -17,6 +17,9 @@ from pycrdt import Doc, Text, TransactionEvent
 
 from tests.harness import wire
 
+FIRST_CLIENT = 1_000
+"""Where several people typed at one place, the smaller id goes first; they are numbered as in the recording."""
+
 FOLDER = pathlib.Path(__file__).parent.parent / "data" / "traces"
 
 
@@ -34,13 +37,13 @@ class Trace:
 def trace(name: str) -> Trace:
     data = json.loads(gzip.decompress((FOLDER / f"{name}.json.gz").read_bytes()))
     assert data["endContent"].isascii(), "code points must be bytes"
-    authors = [Author() for _ in range(data["numAgents"])]
+    authors = [Author(FIRST_CLIENT + number) for number in range(data["numAgents"])]
     return Trace(data["txns"], data["endContent"], authors)
 
 
 class Author:
-    def __init__(self) -> None:
-        self.doc: Doc[Text] = Doc()
+    def __init__(self, client: int) -> None:
+        self.doc: Doc[Text] = Doc(client_id=client)
         self.text = self.doc.get("content", type=Text)
         self.knows: set[int] = set()
         self._made = b""
