@@ -16,6 +16,7 @@ from sqlite_utils import Database, Migrations
 
 from collab.errors import Unavailable
 from collab.ids import Millis
+from collab.store.lock import DirectoryLock
 
 FILE: Final = "quire.sqlite"
 OLDEST: Final = (3, 37, 0)
@@ -71,11 +72,12 @@ def number(connection: sqlite3.Connection, key: str) -> int:
 
 
 def begin_epoch(folder: pathlib.Path) -> int:
-    """Begins the next epoch of the data in `folder`, which nobody serves: after a restore, peers may bring back what
+    """Begins the next epoch of the data in `folder`, which nobody may serve meanwhile: after a restore, peers may bring back what
     the backup had lost, and nothing that is written from now on uses a reserved client id of before."""
     file = folder / FILE
     if not file.exists():
         raise Unavailable(f"{folder} holds no {FILE}: nothing to begin an epoch in")
+    lock = DirectoryLock(folder)
     connection = sqlite3.connect(file)
     try:
         prepare(connection)
@@ -85,6 +87,7 @@ def begin_epoch(folder: pathlib.Path) -> int:
         connection.commit()
     finally:
         connection.close()
+        lock.release()
     return epoch
 
 

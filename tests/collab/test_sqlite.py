@@ -374,8 +374,10 @@ class TestBackup:
         again = await open_store(tmp_path)
         assert again.epoch == 2
         await again.aclose()
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable, match="holds no"):
             schema.begin_epoch(tmp_path / "nowhere")
+        with pytest.raises(Unavailable, match="is in use"):
+            schema.begin_epoch(folder)
 
 
 class TestTheEnd:

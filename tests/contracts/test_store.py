@@ -106,13 +106,14 @@ class TestTheLog:
         assert await store.document(DocumentId("d2")) is None
         assert await store.at_path(NOTES, Path("b.md")) is None
         assert await store.record("things", NOTES, "k") is None
+        assert (await store.commit([append(b"c")])).heads == {README: 1}
 
     async def test_a_refused_commit_does_not_fail_its_neighbours(self, store: Store, notes: ProjectId) -> None:
         refused: list[Exception] = []
 
-        async def attempt(job: Append) -> None:
+        async def attempt(*job: Append) -> None:
             try:
-                await store.commit([job])
+                await store.commit(job)
             except (NotFound, Stale) as error:
                 refused.append(error)
 
@@ -121,7 +122,9 @@ class TestTheLog:
                 group.start_soon(attempt, append(b"%d" % number))
                 group.start_soon(attempt, append(b"x", to="nobody"))
                 group.start_soon(attempt, append(b"x", expect=1000))
-        assert len(refused) == 60
+                group.start_soon(attempt, append(b"x"), append(b"x", to="nobody"))
+        assert len(refused) == 90
+        assert await payloads(store) == [b"%d" % number for number in range(30)]
         assert await positions(store) == list(range(1, 31))
 
     async def test_a_cancelled_caller_leaves_the_store_working(self, store: Store, notes: ProjectId) -> None:
@@ -245,6 +248,15 @@ class TestCheckpoints:
             await store.checkpoint(README, Checkpoint(Position(position), b"state"))
             assert list(await store.entries(README, Position(0), Position(40))) == before
             assert list(await store.entries(README, Position(9), Position(31))) == before[9:31]
+
+    async def test_checkpoints_made_at_once_lose_nothing(self, store: Store, notes: ProjectId) -> None:
+        await store.commit([append(*(b"%d" % n for n in range(1, 101)))])
+        before = list(await store.entries(README, Position(0), Position(100)))
+        for rounds in ([90, 50, 10], [20, 60, 40, 95], [100, 99]):
+            async with anyio.create_task_group() as group:
+                for position in rounds:
+                    group.start_soon(store.checkpoint, README, Checkpoint(Position(position), b"state"))
+            assert list(await store.entries(README, Position(0), Position(100))) == before
 
     async def test_a_checkpoint_beyond_the_head_is_invalid(self, store: Store, notes: ProjectId) -> None:
         with pytest.raises(Invalid):

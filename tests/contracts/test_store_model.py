@@ -121,7 +121,7 @@ class StoreModel(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = pathlib.Path(tempfile.mkdtemp())
-        self.now = self.latest = Millis(1_700_000_000_000)
+        self.now = self.latest = self.opened = Millis(1_700_000_000_000)
 
     @initialize()
     def begin(self) -> None:
@@ -143,18 +143,28 @@ class StoreModel(RuleBasedStateMachine):
     def compare(self, ask: Callable[[Store], Coroutine[Any, Any, Any]]) -> None:
         assert self.runner.run(ask(self.memory)) == self.runner.run(ask(self.sqlite))
 
-    @rule(chosen=st.lists(appends, max_size=3), made=st.lists(changes, max_size=3), later=st.integers(-2, 9))
-    def commit(self, chosen: list[Append], made: list[Change], later: int) -> None:
-        self.now = Millis(self.now + later)
-        self.latest = max(self.latest, self.now)
+    @rule(chosen=st.lists(appends, min_size=1, max_size=3), later=st.integers(-2, 9))
+    def write(self, chosen: list[Append], later: int) -> None:
+        self.wait(later)
+        self.ask("commit", chosen)
+
+    @rule(
+        chosen=st.lists(appends, max_size=1), made=st.lists(changes, min_size=1, max_size=3), later=st.integers(-2, 9)
+    )
+    def change(self, chosen: list[Append], made: list[Change], later: int) -> None:
+        self.wait(later)
         self.ask("commit", chosen, made)
 
-    @rule(jobs=st.lists(appends, min_size=2, max_size=8))
-    def commit_many_at_once(self, jobs: list[Append]) -> None:
+    @rule(jobs=st.lists(st.lists(appends, min_size=1, max_size=2), min_size=2, max_size=8))
+    def write_at_once(self, jobs: list[list[Append]]) -> None:
         async def every(store: Store) -> list[Any]:
-            return await asyncio.gather(*(answer(store.commit([job])) for job in jobs))
+            return await asyncio.gather(*(answer(store.commit(job)) for job in jobs))
 
         self.compare(every)
+
+    def wait(self, later: int) -> None:
+        self.now = Millis(max(self.now + later, self.opened))
+        self.latest = max(self.latest, self.now)
 
     @rule(document=documents, position=positions)
     def checkpoint(self, document: DocumentId, position: Position) -> None:
@@ -172,8 +182,9 @@ class StoreModel(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        # A time that no row tells (of a commit that stored nothing that has one) is not known after a restart.
-        self.now = self.latest
+        # A time that no row tells (of a commit that stored nothing that has one) is not known after a restart: so the
+        # clock does not go back behind it.
+        self.now = self.opened = self.latest
         self.runner.run(self.sqlite.aclose())
         self.open()
 
