@@ -19,7 +19,7 @@ from typing import Final
 import anyio
 
 from collab import bases, history, text
-from collab.errors import Invalid, NotFound
+from collab.errors import Invalid, NotFound, Quarantined
 from collab.ids import BlobSha, DocumentId, Millis, Path, Position, ProjectId
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
@@ -75,11 +75,14 @@ class Contents:
             document.close()
 
     async def exact(self, row: Row) -> Row:
-        """The row, with the SHA and size of what the log holds now."""
+        """The row, with the SHA and size of what the log holds now. One that cannot be read stays as it was known."""
         if settled(row):
             self.remember(row.id, row.sha, row.head)
             return row
-        return (await self.read(row)).row
+        try:
+            return (await self.read(row)).row
+        except Quarantined:
+            return row
 
     async def read_rows(self, rows: Sequence[Row | None]) -> list[File | None]:
         found: list[File | None] = [None] * len(rows)

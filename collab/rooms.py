@@ -331,4 +331,6 @@ class Rooms:
                 async with self.turn(row.id) as turn:
                     await turn.room.announce()
             except QuireError as error:
+                if self._closing:
+                    return  # they stay owed
                 self._observer.broke(error)
