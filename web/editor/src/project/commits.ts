@@ -12,6 +12,7 @@ const PACE_MS = 2_500;
 
 export class Commits {
   private readonly project: string;
+  private readonly onGone: (error: ApiError) => void;
   private timer: ReturnType<typeof setTimeout> | null = null;
   private last = 0;
   private stopped = false;
@@ -25,8 +26,10 @@ export class Commits {
   readonly left = signal<ReadonlySet<string>>(new Set());
   readonly message = signal("");
 
-  constructor(project: string) {
+  /** `onGone`: the project is not there any more under this name, or not for us. */
+  constructor(project: string, onGone: (error: ApiError) => void) {
     this.project = project;
+    this.onGone = onGone;
   }
 
   stop(): void {
@@ -51,8 +54,9 @@ export class Commits {
       this.changes.value = changes;
       this.status.value = status;
     } catch (error) {
-      if (!(error instanceof ApiError && (error.status === 0 || error.status === 401 || error.status === 404)))
-        throw error;
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status === 404 || error.status === 403) this.onGone(error);
+      // Otherwise the connection's own messages tell it, and the next event asks again.
       return;
     }
     if (this.status.value && this.status.value.state !== "idle" && this.status.value.state !== "failed")

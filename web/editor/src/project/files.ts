@@ -131,6 +131,7 @@ export class Files {
       return true;
     }
     for (const row of before) this.tree.put({ ...row, path: to + row.path.slice(from.length) });
+    this.tree.dropFolder(from);
     this.moveOpen(from, to);
     this.touched();
     const moved = await tell(`Could not move ${from}`, () => moveFile(this.project, from, to));

@@ -36,11 +36,15 @@ export class OpenProject {
     this.name = name;
     this.files = new Files(name);
     this.tabs = new Tabs(name);
-    this.commits = new Commits(name);
+    this.commits = new Commits(name, (error) => {
+      this.error.value = error;
+    });
   }
 
+  /** Again after an error: from the beginning, with the tabs as they are. */
   async start(): Promise<void> {
     this.error.value = null;
+    this.unfollow();
     try {
       // The number first, the list second: what happens in between is in both, which does no harm.
       const project = await fetchProject(this.name);
@@ -51,7 +55,7 @@ export class OpenProject {
       this.error.value = error instanceof ApiError ? error : new ApiError(0, "error", messageOf(error));
       return;
     }
-    this.tabs.restore((id) => this.files.byId(id));
+    if (this.tabs.list.peek().length === 0) this.tabs.restore((id) => this.files.byId(id));
     this.ready.value = true;
     this.follow();
     await this.commits.refresh();
@@ -59,8 +63,7 @@ export class OpenProject {
 
   stop(): void {
     this.stopped = true;
-    for (const stop of this.stops) stop();
-    this.feed?.stop();
+    this.unfollow();
     this.commits.stop();
     this.tabs.closeAll();
   }
@@ -105,6 +108,12 @@ export class OpenProject {
       this.missing.value = path;
       this.tabs.active.value = null;
     }
+  }
+
+  private unfollow(): void {
+    for (const stop of this.stops.splice(0)) stop();
+    this.feed?.stop();
+    this.feed = null;
   }
 
   private follow(): void {
