@@ -20,18 +20,18 @@ States: a room is open, or it is gone (`gone` says why). Every change of state i
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import anyio
-import msgspec
 
 from collab import gate, protocol, text
 from collab.announcements import Announcements
 from collab.bell import Alarms, Bell
 from collab.document import Document, merge_updates
+from collab.encoding import Encoding
 from collab.errors import (
     AnotherDocument,
     Lacking,
@@ -42,9 +42,10 @@ from collab.errors import (
     TooLarge,
     Unavailable,
 )
-from collab.ids import ActorId, ClientId, DocumentId, Position, TurnId
+from collab.ids import ActorId, ClientId, DocumentId, Position
 from collab.member import CloseCode, Closing, Member
 from collab.observer import Observer
+from collab.outbox import EMPTY_VECTOR
 from collab.presence import Presence
 from collab.protocol import ClientState
 from collab.session import News
@@ -55,9 +56,9 @@ from collab.store.base import (
     EntryKind,
     Event,
     Logged,
-    Row,
     Store,
 )
+from collab.turn import Turn
 
 HELD_BYTES: Final = 4_000_000
 """Bytes of updates that a room holds back because they lack something."""
@@ -77,10 +78,6 @@ PRESENCE_LOOK: Final = 10.0
 TEXT_LIMIT: Final = 8_000_000
 """Bytes of text in a live document: beyond, updates are refused with 4413."""
 
-TAIL_BYTES: Final = 256_000
-"""Updates kept beside a cached encoding, before it is made anew."""
-
-EMPTY_VECTOR: Final = b"\x00"
 
 
 @dataclass(slots=True)
@@ -99,16 +96,6 @@ class Wish:
     member: Member
     state_vector: bytes | None
     """None: it just came in, and is told where the document stands. `behind`: since its outbox was dropped."""
-
-
-@dataclass(slots=True)
-class _Encoding:
-    """The whole document, as a frame, and the frames since."""
-
-    frame: bytes
-    tail: list[bytes]
-    tail_bytes: int = 0
-    used: float = 0.0
 
 
 class Room:
@@ -145,7 +132,7 @@ class Room:
         self._alarm_at = float("inf")
         self._unannounced: dict[ActorId, None] = {}
         self._announce_at = 0.0
-        self._encoding: _Encoding | None = None
+        self._encoding: Encoding | None = None
         self._presence_at = 0.0
 
     # -- opening and closing -------------------------------------------------------------------------------------
@@ -226,7 +213,7 @@ class Room:
     @property
     def size(self) -> int:
         """Bytes, roughly."""
-        cached = 0 if self._encoding is None else len(self._encoding.frame) + self._encoding.tail_bytes
+        cached = 0 if self._encoding is None else self._encoding.size
         return self._document.size + cached
 
     def dispose(self) -> None:
@@ -527,11 +514,8 @@ class Room:
     def _broadcast(self, updates: Sequence[bytes], before: bytes, sole: Member | None) -> None:
         started = time.perf_counter()
         frame = protocol.update(updates[0] if len(updates) == 1 else merge_updates(updates))
-        if self._encoding is not None:
-            self._encoding.tail.append(frame)
-            self._encoding.tail_bytes += len(frame)
-            if self._encoding.tail_bytes > TAIL_BYTES:
-                self._encoding = None
+        if self._encoding is not None and not self._encoding.add(frame):
+            self._encoding = None
         frames = 0
         for member in self.members.values():
             if member is not sole:
@@ -580,9 +564,8 @@ class Room:
         if state_vector != EMPTY_VECTOR:
             return [protocol.sync_step2(self._document.diff(state_vector))]
         if self._encoding is None:
-            self._encoding = _Encoding(protocol.sync_step2(self._document.encode()), [])
-        self._encoding.used = time.monotonic()
-        return [self._encoding.frame, *self._encoding.tail]
+            self._encoding = Encoding(self._document.encode(), time.monotonic())
+        return self._encoding.frames(time.monotonic())
 
     def release_stuck(self, since: float) -> None:
         """Members whose socket has not taken a frame since then are let go."""
@@ -643,68 +626,3 @@ class Room:
                 size,
             )
         )
-
-
-class Turn:
-    """Exclusive use of a room's document, which is what the log holds at `position`.
-
-    `stage` changes the document in memory; `collab.rooms.Rooms.commit` makes that durable and shows it. What was staged
-    and not committed when the turn ends is undone.
-    """
-
-    def __init__(self, room: Room, row: Row) -> None:
-        self.room = room
-        self.row = row
-        self.entries: list[Entry] = []
-        self._before: bytes | None = None
-
-    @property
-    def document(self) -> Document:
-        return self.room.document
-
-    @property
-    def position(self) -> Position:
-        return self.room.position
-
-    def stage(
-        self,
-        *,
-        actor: ActorId,
-        target: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        on_behalf_of: ActorId | None = None,
-        turn: TurnId | None = None,
-    ) -> Position:
-        """Edits towards the text `target`, and metadata that changed; the position that the document will have."""
-        if meta is not None:
-            self.entries.append(
-                Entry(
-                    kind=EntryKind.META,
-                    actor=actor,
-                    payload=msgspec.json.encode(meta),
-                    on_behalf_of=on_behalf_of,
-                    turn=turn,
-                )
-            )
-        if target is not None:
-            self._before = self._before or self.document.state_vector()
-            novel = self.document.edit(target)
-            if novel is not None:
-                self.entries.append(
-                    Entry(kind=EntryKind.UPDATE, actor=actor, payload=novel, on_behalf_of=on_behalf_of, turn=turn)
-                )
-        return Position(self.position + len(self.entries))
-
-    def append(self) -> Append:
-        return Append(document=self.room.id, entries=tuple(self.entries), expect=self.position)
-
-    async def settle(self, head: Position) -> None:
-        """What was staged is durable: tell the room."""
-        entries, self.entries = self.entries, []
-        await self.room.adopt(entries, head, self._before)
-
-    async def undo(self) -> None:
-        """What was staged is not to be."""
-        if self.room.gone is None and any(entry.kind == EntryKind.UPDATE for entry in self.entries):
-            await self.room.reread()
-        self.entries = []

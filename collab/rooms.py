@@ -30,8 +30,9 @@ from collab.errors import NotFound, PathTaken, QuireError, Stale, Unavailable
 from collab.ids import DocumentId
 from collab.member import CloseCode
 from collab.observer import Observer, Unobserved
-from collab.room import Room, Turn
+from collab.room import Room
 from collab.store.base import Append, Change, Committed, Store
+from collab.turn import Turn
 
 GRACE: Final = 20.0
 """Seconds that an idle room stays open."""

@@ -29,7 +29,6 @@ from collab.errors import NotFound, PathTaken
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
 from collab.member import CloseCode
 from collab.objects.base import ObjectStore
-from collab.room import Turn
 from collab.rooms import Rooms
 from collab.store.base import (
     Append,
@@ -44,6 +43,7 @@ from collab.store.base import (
     SetDocument,
     Store,
 )
+from collab.turn import Turn
 
 
 class Tree:

@@ -403,7 +403,7 @@ async def test_projects_are_made_renamed_and_deleted() -> None:
         with pytest.raises(Invalid):
             await there.workspace.create_project("Not A Name", ALICE)
         await there.put("a", "x")
-        await there.workspace.rename_project("notes", "texts")
+        await there.workspace.rename_project("notes", "texts", ALICE)
         assert [project.name for project in await there.workspace.projects()] == ["texts"]
         async with there.peer("a") as alice:
             await there.workspace.delete_project("texts")
