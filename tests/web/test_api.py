@@ -342,7 +342,7 @@ async def test_a_project_is_made_with_an_example_renamed_and_deleted(root: httpx
     assert (await root.patch("/projects/first", json={"name": "second"})).json()["name"] == "second"
     assert (await root.get("/projects/first")).status_code == 404
     events = (await root.get("/projects/second")).json()["events"]
-    assert events == made.json()["files"]
+    assert events == made.json()["files"] + 1, "one for each file, one for the new name"
     assert (await root.delete("/projects/second")).json() == {"deleted": "second"}
     assert (await root.get("/projects")).json() == {"projects": []}
 
