@@ -76,8 +76,7 @@ PRESENCE_LOOK: Final = 10.0
 """Seconds between looks for presence that expired."""
 
 TEXT_LIMIT: Final = 8_000_000
-"""Bytes of text in a live document: beyond, updates are refused with 4413."""
-
+"""Bytes of a live document, encoded: beyond, updates that bring more are refused with 4413."""
 
 
 @dataclass(slots=True)
@@ -390,13 +389,18 @@ class Room:
         """The clients that it brings news of, from now on bound to its sender and known."""
         walk, actor = each.news.walk, each.member.session.actor
         brings = gate.judge(walk, self._clocks, self._bindings, actor, reserved=self._came_back, halves=self._halves)
-        if brings and self._document.size + len(each.news.update) > TEXT_LIMIT:
-            raise TooLarge(f"a live file may have {TEXT_LIMIT} bytes, deleted text included")
+        if brings and self._too_large(len(each.news.update)):
+            raise TooLarge(f"a live file may have {TEXT_LIMIT:,} bytes")
         await self._bind(actor, brings)
         gate.add_halves(self._halves, walk, self._clocks)
         for client in brings:
             self._clocks[client] = max(self._clocks.get(client, 0), walk.news[client][-1][1])
         return brings
+
+    def _too_large(self, more: int) -> bool:
+        """The size is estimated, deleted text included, until the estimate is too large."""
+        document = self._document
+        return document.size + more > TEXT_LIMIT and document.measure() + more > TEXT_LIMIT
 
     def _came_back(self, client: ClientId) -> bool:
         """A reserved id of an epoch before this one: a peer brings back what a backup had lost."""

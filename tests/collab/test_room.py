@@ -267,6 +267,25 @@ async def test_news_under_a_reserved_id_come_from_a_document_that_is_gone() -> N
         assert await there.logged() == "seed"
 
 
+async def test_a_file_has_a_largest_size_in_which_what_was_deleted_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room_module, "TEXT_LIMIT", 10_000)
+    async with house() as there:
+        alice = Peer("alice")
+        await there.enter(alice)
+        for _ in range(20):
+            alice.type("x" * 4_000)
+            await alice.until_saved()
+            alice.content.clear()
+            await alice.until_saved()
+        alice.type("y" * 9_000)
+        await alice.until_saved()
+        alice.type("z" * 2_000)
+        assert await alice.until_closed() == CloseCode.TOO_LARGE
+        assert await there.logged() == "y" * 9_000
+
+
 async def test_a_viewer_cannot_write_a_byte() -> None:
     async with house("text") as there:
         viewer = Peer("viewer", writes=False)
