@@ -4,7 +4,8 @@ What it promises
 1. A file that is read is what the log holds at the position that comes with it: an open room is asked in a turn, a
    closed document is loaded from the log.
 2. A SHA that was handed out names a position from then on, so that an edit against it finds its base. What is
-   remembered in memory is bounded; the catalog and the last commit are asked after it.
+   remembered in memory is bounded; after it the catalog, the last commit and the events are asked, which know every SHA
+   that stood for a second.
 3. Failure is never reported as absence.
 """
 
@@ -137,7 +138,9 @@ class Contents:
         if row.sha == sha:
             return row.sha_position
         base = await bases.base(self._store, row.project, row.path)
-        return base.position if base is not None and base.document == row.id and base.sha == sha else None
+        if base is not None and base.document == row.id and base.sha == sha:
+            return base.position
+        return await self._store.named(row.id, sha)
 
     def remember(self, document: DocumentId, sha: BlobSha, position: Position) -> None:
         self._positions[document, sha] = position

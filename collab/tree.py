@@ -172,7 +172,7 @@ class Tree:
     async def _check_twins(self, project: ProjectId, path: Path, leaving: frozenset[Path]) -> None:
         for prefix in [path, *paths.parents(path)]:
             directory, _, name = prefix.rpartition("/")
-            names = await self._names(project, directory)
+            names = await self._store.names(project, directory)
             if name in names:
                 return  # what is there already has been judged
             for other in names:
@@ -185,12 +185,6 @@ class Tree:
                         field="path",
                         details={"path": twin},
                     )
-
-    async def _names(self, project: ProjectId, directory: str) -> set[str]:
-        """What stands directly in a directory ("" is the root)."""
-        prefix = directory + "/" if directory else ""
-        below = await self._store.tree(project, prefix=prefix)
-        return {row.path[len(prefix) :].partition("/")[0] for row in below}
 
 
 def new_document(
