@@ -52,6 +52,7 @@ from collab.session import News
 from collab.store.base import (
     Announce,
     Append,
+    DocumentKind,
     Entry,
     EntryKind,
     Event,
@@ -122,9 +123,12 @@ class Room:
         self._bindings: dict[ClientId, ActorId] = {}
         self._own = ClientId(0)
         self._news: list[Waiting] = []
-        self._wishes: list[Wish] = []
+        self._wishes: dict[tuple[int, bool], Wish] = {}
         self._held: list[Waiting] = []
         self._evicted: Closing | None = None
+        self._working = False
+        self._deleted = False
+        self._kind: DocumentKind = "text"
         self._lock = anyio.Lock(fast_acquire=True)
         self._bell = Bell()
         self._alarms = alarms
@@ -144,10 +148,10 @@ class Room:
         if row.quarantined is not None:
             raise Quarantined(f"this file's log cannot be read ({row.quarantined}); `quire verify` tells more")
         await self._read_log()
-        if row.deleted_at is not None:
-            self._evicted = Closing(CloseCode.NO_SUCH_FILE, "the file was deleted")
-        elif row.kind != "text":
-            self._evicted = Closing(CloseCode.NO_SUCH_FILE, "this file is not text: it is served as bytes")
+        row = await self._store.document(self.id)  # again: it may have been deleted while the log was read
+        if row is None:
+            raise NotFound("no such document")
+        self.judge_row(deleted=row.deleted_at is not None, kind=row.kind)
         if row.announced < row.head:
             await self._own_up(row.announced)
 
@@ -202,12 +206,23 @@ class Room:
         for member in self.members.values():
             member.close(code, reason)
 
+    def judge_row(self, *, deleted: bool | None, kind: DocumentKind | None) -> None:
+        """What the catalog says of the document has changed (None: not that): whether it may be edited live."""
+        self._deleted = self._deleted if deleted is None else deleted
+        self._kind = kind or self._kind
+        if self._deleted:
+            self.evict(CloseCode.NO_SUCH_FILE, "the file was deleted")
+        elif self._kind != "text":
+            self.evict(CloseCode.NO_SUCH_FILE, "this file is not text (any more): it is served as bytes")
+        else:
+            self.readmit()
+
     def readmit(self) -> None:
         self._evicted = None
 
     @property
     def idle(self) -> bool:
-        return not (self.users or self._news or self._wishes or self._unannounced)
+        return not (self.users or self._working or self._news or self._wishes or self._unannounced)
 
     @property
     def size(self) -> int:
@@ -242,7 +257,7 @@ class Room:
         self._wish(Wish(member, member.outbox.behind))
 
     def _wish(self, wish: Wish) -> None:
-        self._wishes.append(wish)
+        self._wishes[wish.member.session.number, wish.state_vector is None] = wish  # who asks twice is answered once
         self._bell.ring()
 
     def submit(self, member: Member, news: News) -> None:
@@ -256,7 +271,8 @@ class Room:
             self._bell.ring()
 
     def answer_presence(self, member: Member) -> None:
-        member.send(protocol.awareness(self.presence.everything()))
+        """Also what it may have missed: a state that was taken away while its outbox was full would stay for ever."""
+        member.send(protocol.awareness(self.presence.everything_since()))
 
     # -- turns -----------------------------------------------------------------------------------------------------
 
@@ -266,9 +282,11 @@ class Room:
             await self._bell.wait()
             self._show_presence()
             if self._work_waits():
+                self._working = True
                 async with self._lock:
                     if self.gone is None:
                         await self._work()
+                self._working = False
             self._set_alarm()
 
     def _work_waits(self) -> bool:
@@ -323,7 +341,7 @@ class Room:
 
     async def _take_turn(self) -> None:
         news, self._news = self._news, []
-        wishes, self._wishes = self._wishes, []
+        wishes, self._wishes = self._wishes, {}
         before = self._document.state_vector()
         senders: dict[int, list[Waiting]] = {}
         for each in news:
@@ -342,8 +360,10 @@ class Room:
             self._broadcast([entry.payload for entry in entries], before, authors[0] if len(authors) == 1 else None)
             self._retry_held()
         self._settle(settled)
-        for wish in wishes:
+        for wish in wishes.values():
+            await self._check_held(wish)
             self._grant(wish)
+            await anyio.lowlevel.checkpoint()
 
     async def _apply(self, news: list[Waiting], entries: list[Entry], settled: list[Waiting]) -> Entry | None:
         """One transaction for one sender. What it lacks is held; what it may not do closes it."""
@@ -472,7 +492,8 @@ class Room:
             raise Unavailable("the log has moved under a turn")
         for entry in entries:
             self._document.apply([entry.payload], 0)
-        self._clocks = dict(self._document.clocks())
+            self._learn([entry.payload])
+            self._bindings.update(dict.fromkeys(entry.clients, entry.actor))
 
     async def _commit(self, entries: Sequence[Entry]) -> None:
         started = time.perf_counter()
@@ -541,9 +562,21 @@ class Room:
 
     # -- answers -------------------------------------------------------------------------------------------------
 
+    async def _check_held(self, wish: Wish) -> None:
+        """A peer that has news of another document, by its state vector, is told so before it is told anything: two
+        documents merged would hold both texts."""
+        if wish.state_vector is None or wish.member.closing is not None:
+            return
+        unknown = [client for client in protocol.decode_state_vector(wish.state_vector) if client not in self._clocks]
+        strange = [client for client in unknown if gate.is_reserved(client) and not self._came_back(client)]
+        plain = [client for client in unknown if not gate.is_reserved(client)]
+        if strange or (plain and await self._store.bound_before(self.id, plain)):
+            error = AnotherDocument("this is another document than the one you hold, which is gone")
+            self._refuse(wish.member, CloseCode.ANOTHER_DOCUMENT, error)
+
     def _grant(self, wish: Wish) -> None:
         member, vector = wish.member, wish.state_vector
-        if member.left:
+        if member.left or member.closing is not None:
             return
         if self._evicted is not None:
             member.close(self._evicted.code, self._evicted.reason)
@@ -555,14 +588,16 @@ class Room:
         elif member.owed_difference:
             member.answer([protocol.update(self._document.diff(vector))], vector)
             member.session.forget_told()
-            self._greet(member)
+            self.answer_presence(member)
             self._tell_saved(member)
+        elif member.outbox.answering:
+            member.answer([], vector)  # not computed before the last one has left
         else:
             member.answer(self._difference(vector), vector)
 
     def _greet(self, member: Member) -> None:
-        if len(self.presence):
-            self.answer_presence(member)
+        if self.presence.everything():
+            member.send(protocol.awareness(self.presence.everything()))
 
     def _difference(self, state_vector: bytes) -> list[bytes]:
         if state_vector != EMPTY_VECTOR:
