@@ -4,7 +4,7 @@
 
 import { effect, signal, untracked } from "@preact/signals";
 import { documentAt } from "../api/files.ts";
-import { ApiError, messageOf } from "../api/http.ts";
+import { ApiError, heardOf, messageOf, reachable } from "../api/http.ts";
 import { fetchProject } from "../api/projects.ts";
 import type { FileRow, ProjectEvent } from "../api/types.ts";
 import { projectRenamed, retryAll } from "../live/open-files.ts";
@@ -65,12 +65,16 @@ export class OpenProject {
     this.stopped = true;
     this.unfollow();
     this.commits.stop();
+    this.files.stop();
     this.tabs.closeAll();
   }
 
+  /** Everything anew: the feed, the texts, the list of files and what is not committed. */
   retry(): void {
     this.feed?.retry();
     retryAll();
+    this.files.refreshSoon();
+    void this.commits.refresh();
   }
 
   openRow(row: FileRow, options: { preview?: boolean; line?: number | null } = {}): void {
@@ -124,9 +128,25 @@ export class OpenProject {
       }),
       effect(() => this.address()),
       effect(() => {
-        if (logins.value > 1) untracked(() => this.feed?.retry());
+        if (logins.value > 1) untracked(() => this.retry());
+      }),
+      effect(() => {
+        if (reachable.value) untracked(() => this.flush());
       }),
     );
+    addEventListener("online", this.online);
+    this.stops.push(() => removeEventListener("online", this.online));
+  }
+
+  private readonly online = (): void => {
+    heardOf(true);
+    this.retry();
+  };
+
+  /** The server was heard of again: what failed meanwhile is asked for at once. */
+  private flush(): void {
+    this.files.flush();
+    this.commits.flush();
   }
 
   /** The address follows the shown tab; going to another file is a step in the browser's history, a rename is not. */
@@ -146,6 +166,7 @@ export class OpenProject {
       this.renamed(event);
       return;
     }
+    this.flush();
     this.files.heard(event);
     this.commits.refreshSoon();
     if (event.kind === "snapshot" && this.commits.snapshots.peek() !== null) void this.commits.loadSnapshots();
