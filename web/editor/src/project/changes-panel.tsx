@@ -1,15 +1,18 @@
 /** What is not committed: which files, by whom, to be left out, discarded, or committed now; the last commits; how to clone. */
 
 import { useEffect } from "preact/hooks";
+import { reachable } from "../api/http.ts";
 import { type Change, nameOf, type Snapshot } from "../api/types.ts";
 import { ago, baseName, countdown, counted, folderOf, timeOf } from "../format.ts";
 import { hrefOf } from "../navigation.ts";
 import { Button, CopyField, IconButton } from "../ui/controls.tsx";
 import { Icon } from "../ui/icons.tsx";
+import { useNow } from "../ui/now.ts";
 import { toastError } from "../ui/toasts.tsx";
 import { ask } from "./ask.tsx";
 import { cloneCommand } from "./clone.ts";
 import type { OpenProject } from "./project.ts";
+import { troubleOf } from "./trouble.ts";
 
 export function ChangesPanel({ project, mayWrite }: { project: OpenProject; mayWrite: boolean }) {
   const { commits } = project;
@@ -51,6 +54,7 @@ function CommitForm({ project }: { project: OpenProject }) {
   const left = commits.left.value;
   const taken = changes.filter((change) => !left.has(change.path)).length;
   const next = timeOf(commits.status.value?.next_commit_at);
+  const now = useNow(next !== null);
   return (
     <form
       class="commit-form"
@@ -80,21 +84,35 @@ function CommitForm({ project }: { project: OpenProject }) {
       </Button>
       <p class="side-hint">
         {changes.length > 0 && taken < changes.length && `${counted(taken, "file")} of ${changes.length}. `}
-        {next !== null && changes.length > 0
-          ? `By itself ${countdown(next, Date.now())}.`
-          : "Quire commits by itself when it has been quiet for a while."}
+        {byItself(changes.length > 0 ? next : null, now, !reachable.value)}
       </p>
     </form>
   );
 }
 
+function byItself(next: number | null, now: number, offline: boolean): string {
+  if (offline) return "Commits wait until the server can be reached.";
+  if (next === null) return "Quire commits by itself when it has been quiet for a while.";
+  return `By itself ${countdown(next, now)}.`;
+}
+
 function Trouble({ project }: { project: OpenProject }) {
   const status = project.commits.status.value;
   if (status?.state !== "failed" && status?.state !== "conflicts") return null;
+  const { sentence, more, command } = troubleOf(status.detail);
   return (
-    <p class="side-trouble" role="alert">
-      <Icon name="warn" /> {status.detail ?? "The last commit failed. Nothing is lost; it is tried again."}
-    </p>
+    <div class="side-trouble" role="alert">
+      <p>
+        <Icon name="warn" /> {sentence}
+      </p>
+      {more !== "" && (
+        <details>
+          <summary>What to do</summary>
+          <p>{more}</p>
+        </details>
+      )}
+      {command && <CopyField label="Command for the server's machine" value={command} />}
+    </div>
   );
 }
 

@@ -7,6 +7,7 @@ import { ApiError, isPassing } from "../api/http.ts";
 import type { Change, Snapshot, Status } from "../api/types.ts";
 import { counted } from "../format.ts";
 import { tell, toast, toastError } from "../ui/toasts.tsx";
+import { troubleOf } from "./trouble.ts";
 
 /** While somebody types there is an event a second; asking as often would only be noise. */
 const PACE_MS = 2_500;
@@ -126,6 +127,6 @@ function summary(made: Snapshot): string {
     case "running":
       return "The commit is on its way; it takes longer than usual.";
     case "failed":
-      return `The commit failed. ${made.detail ?? "The reason stands in the project's status."}`;
+      return `The commit failed. ${troubleOf(made.detail).sentence}`;
   }
 }
