@@ -1,16 +1,19 @@
 /** What is not committed: which files, by whom, to be left out, discarded, or committed now; the last commits; how to clone. */
 
+import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { reachable } from "../api/http.ts";
 import { type Change, nameOf, type Snapshot } from "../api/types.ts";
 import { ago, baseName, countdown, counted, folderOf, timeOf } from "../format.ts";
 import { hrefOf } from "../navigation.ts";
+import { mayReachServer } from "../session.ts";
 import { Button, CopyField, IconButton } from "../ui/controls.tsx";
 import { Icon } from "../ui/icons.tsx";
 import { useNow } from "../ui/now.ts";
 import { toastError } from "../ui/toasts.tsx";
 import { ask } from "./ask.tsx";
-import { cloneCommand } from "./clone.ts";
+import { cloneOf } from "./clone.ts";
+import { DiffDialog } from "./diff-dialog.tsx";
 import type { OpenProject } from "./project.ts";
 import { troubleOf } from "./trouble.ts";
 
@@ -21,7 +24,8 @@ export function ChangesPanel({ project, mayWrite }: { project: OpenProject; mayW
     commits.refreshSoon();
   }, []);
   const changes = commits.changes.value;
-  const clone = cloneCommand(commits.status.value);
+  const compared = useSignal<Change | null>(null);
+  const clone = cloneOf(commits.status.value, mayReachServer());
   return (
     <section class="changes" aria-label="Changes" tabIndex={-1}>
       {mayWrite && <CommitForm project={project} />}
@@ -33,17 +37,18 @@ export function ChangesPanel({ project, mayWrite }: { project: OpenProject; mayW
       ) : (
         <ul class="change-list" aria-label="Not committed">
           {changes.map((change) => (
-            <ChangeRow key={change.path} change={change} project={project} mayWrite={mayWrite} />
+            <ChangeRow key={change.path} change={change} project={project} mayWrite={mayWrite} compared={compared} />
           ))}
         </ul>
       )}
       <LastCommits project={project} />
-      {clone && (
+      {clone?.command && (
         <div class="side-block">
           <h2>Clone</h2>
-          <CopyField label="Clone command" value={clone} />
+          <CopyField label="Clone command" value={clone.command} />
         </div>
       )}
+      {compared.value && <ChangeDiff change={compared.value} project={project} mayWrite={mayWrite} shown={compared} />}
     </section>
   );
 }
@@ -118,9 +123,64 @@ function Trouble({ project }: { project: OpenProject }) {
 
 const LETTER = { added: "A", modified: "M", deleted: "D", renamed: "R" } as const;
 
-function ChangeRow({ change, project, mayWrite }: { change: Change; project: OpenProject; mayWrite: boolean }) {
+/** What a change is, against the last commit; it can be discarded from there. */
+function ChangeDiff({
+  change,
+  project,
+  mayWrite,
+  shown,
+}: {
+  change: Change;
+  project: OpenProject;
+  mayWrite: boolean;
+  shown: Signal<Change | null>;
+}) {
+  const { commits } = project;
+  const head = commits.status.peek()?.head ?? null;
+  const close = () => {
+    shown.value = null;
+  };
+  return (
+    <DiffDialog
+      project={project.name}
+      title={`${change.path}, since the last commit`}
+      before={change.change === "added" ? null : { path: change.from ?? change.path, at: head }}
+      after={change.change === "deleted" ? null : { path: change.path, at: null }}
+      onClose={close}
+      onUnable={() => (commits.comparable.value = false)}
+    >
+      {mayWrite && (
+        <Button
+          kind="danger"
+          onClick={() => {
+            close();
+            void discard(project, change);
+          }}
+        >
+          Discard…
+        </Button>
+      )}
+      <Button kind="primary" onClick={close}>
+        Close
+      </Button>
+    </DiffDialog>
+  );
+}
+
+function ChangeRow({
+  change,
+  project,
+  mayWrite,
+  compared,
+}: {
+  change: Change;
+  project: OpenProject;
+  mayWrite: boolean;
+  compared: Signal<Change | null>;
+}) {
   const { commits, files } = project;
   const row = files.byPath(change.path);
+  const comparable = commits.comparable.value && (change.change === "added" || commits.status.value?.head);
   const who = change.actors.map(nameOf).join(", ");
   const since = ago(timeOf(change.since), Date.now());
   const about = [change.from ? `from ${change.from}` : "", who && `by ${who}`, since && `since ${since}`]
@@ -146,6 +206,13 @@ function ChangeRow({ change, project, mayWrite }: { change: Change; project: Ope
         <span class="change-folder">{folderOf(change.path)}</span>
         <span class="change-about">{[who, since].filter(Boolean).join(" · ")}</span>
       </button>
+      {comparable && (
+        <IconButton
+          icon="diff"
+          label={`Show what changed in ${change.path}`}
+          onClick={() => (compared.value = change)}
+        />
+      )}
       {mayWrite && (
         <IconButton
           icon="undo"

@@ -28,6 +28,8 @@ export class Commits {
   /** Paths that the next "Commit now" leaves out. */
   readonly left = signal<ReadonlySet<string>>(new Set());
   readonly message = signal("");
+  /** False once the server said that it does not give files as they were in a commit. */
+  readonly comparable = signal(true);
 
   /** `onGone`: the project is not there any more under this name, or not for us. */
   constructor(project: string, onGone: (error: ApiError) => void) {

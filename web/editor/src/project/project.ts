@@ -157,7 +157,9 @@ export class OpenProject {
   private address(): void {
     const path = this.tabs.current?.row.value.path ?? null;
     const at = route.peek();
-    if (at.page !== "project" || at.project !== this.name || at.path === path) return;
+    if (at.page !== "project" || at.project !== this.name || (at.path === path && !at.at)) return;
+    // An old version is shown, which is no tab.
+    if (path === null && at.at) return;
     const left = this.shown && this.missing.peek() === null && this.tabs.list.peek().length === 0;
     this.shown ||= path !== null;
     if (path === null && !left) return;
