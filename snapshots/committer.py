@@ -100,7 +100,7 @@ class Committer:
         if head != branch.commit:
             detail = what_to_do(BranchMoved(remote.branch, journal.known(branch), head), remote)
             return Snapshot(number=branch.number, at=self._clock(), state="failed", detail=detail)
-        snapshot = await self._intent(project, branch.number + 1, head, files, given)
+        snapshot = await self._intent(project, branch.number + 1, head, files, given, await self._author_for(actor))
         await self._begin(project, branch, snapshot)
         self._step("journalled")
         return await self._carry_out(project, remote, snapshot, actor)
@@ -120,7 +120,13 @@ class Committer:
             await self._finish(project, snapshot, commit, actors.QUIRE.id)
 
     async def _intent(
-        self, project: Project, number: int, head: CommitSha | None, files: Sequence[Change], given: str | None
+        self,
+        project: Project,
+        number: int,
+        head: CommitSha | None,
+        files: Sequence[Change],
+        given: str | None,
+        author: Author,
     ) -> Snapshot:
         snapshot = Snapshot(
             number=number,
@@ -131,7 +137,7 @@ class Committer:
             files=tuple(files),
             authors=tuple(await self._authors(files)),
         )
-        text = message(given, files, snapshot.authors, trailer(project.id, snapshot))
+        text = message(given, files, snapshot.authors, trailer(project.id, snapshot), author=author)
         return msgspec.structs.replace(snapshot, message=text)
 
     async def _begin(self, project: Project, branch: Branch, snapshot: Snapshot) -> None:

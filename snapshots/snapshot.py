@@ -16,7 +16,10 @@ from collab import paths
 from collab.actors import Actor
 from collab.bases import Base, Changed, ChangeKind
 from collab.ids import BlobSha, DocumentId, Millis, Path, Position, ProjectId
-from snapshots.remotes.base import TreeEntry
+from snapshots.remotes.base import Author, TreeEntry
+
+TRAILER: Final = "Quire-Snapshot"
+_OURS: Final = f"{TRAILER}:".casefold()
 
 State = Literal["running", "done", "failed", "nothing"]
 
@@ -69,7 +72,7 @@ def key(number: int) -> str:
 
 
 def trailer(project: ProjectId, snapshot: Snapshot) -> str:
-    return f"Quire-Snapshot: {project}/{snapshot.number}/{snapshot.nonce}"
+    return f"{TRAILER}: {project}/{snapshot.number}/{snapshot.nonce}"
 
 
 def change(each: Changed) -> Change:
@@ -145,17 +148,29 @@ def subject(files: Sequence[Change]) -> str:
     return f"{verb} {name} and {rest:,} more" if rest else f"{verb} {name}"
 
 
-def message(given: str | None, files: Sequence[Change], authors: Sequence[Credit], trailer: str) -> str:
+def message(
+    given: str | None,
+    files: Sequence[Change],
+    authors: Sequence[Credit],
+    trailer: str,
+    *,
+    author: Author | None = None,
+) -> str:
     """The commit's message. A given one stands as it is; else the files are listed. `Co-authored-by:` needs an e-mail:
-    who gave none is named in the text. A body that looks like trailers cannot forge ours: they are the last paragraph."""
+    who gave none is named in the text; the commit's own `author` is not named again. Nothing that is given can forge our
+    trailers: they are the last paragraph, and a line that begins like ours is indented."""
     text = (given or "").strip()
     if text:
-        text = "\n".join(line.rstrip() for line in _valid(text).replace("\0", "").splitlines())
+        lines = (line.rstrip() for line in _valid(text).replace("\0", "").splitlines())
+        text = "\n".join(f" {line}" if line.casefold().startswith(_OURS) else line for line in lines)
     else:
         text = f"{subject(files)}\n\n{_listing(files)}"
     named = [f"Edited-by: {clean(each.name)}" for each in authors if each.email is None]
+    itself = None if author is None else clean(author.email).casefold()
     trailers = [
-        f"Co-authored-by: {clean(each.name)} <{clean(each.email)}>" for each in authors if each.email is not None
+        f"Co-authored-by: {clean(each.name)} <{clean(each.email)}>"
+        for each in authors
+        if each.email is not None and clean(each.email).casefold() != itself
     ]
     return "\n\n".join(part for part in (text, "\n".join(named), "\n".join([*trailers, trailer])) if part) + "\n"
 

@@ -148,17 +148,25 @@ def scrub(text: str) -> str:
     return re.sub(r"(?<=//)[^/@\s]+@", "", text)
 
 
-def sniff(path: pathlib.Path) -> Literal["zip", "tar.gz", "sqlite"]:
-    """What an uploaded file is, by its first bytes."""
-    with path.open("rb") as file:
-        start = file.read(16)
+Packed = Literal["zip", "tar.gz", "sqlite"]
+
+
+def magic(start: bytes) -> Packed | None:
+    """What a file is that begins so (16 bytes); None: nothing that can be imported."""
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     if start.startswith(b"\x1f\x8b"):
         return "tar.gz"
-    if start == b"SQLite format 3\0":
-        return "sqlite"
-    raise Invalid(f"{path.name} is neither a .zip nor a .tar.gz nor a .sqlite that Quire exported", field="file")
+    return "sqlite" if start[:16] == b"SQLite format 3\0" else None
+
+
+def sniff(path: pathlib.Path) -> Packed:
+    """What an uploaded file is, by its first bytes."""
+    with path.open("rb") as file:
+        found = magic(file.read(16))
+    if found is None:
+        raise Invalid(f"{path.name} is neither a .zip nor a .tar.gz nor a .sqlite that Quire exported", field="file")
+    return found
 
 
 def locate(text: str, *, strip: bool = False) -> Source:

@@ -32,12 +32,6 @@ NOT_BUILT: Final = """<!doctype html>
 <code>npm ci &amp;&amp; npm run build</code> in <code>web/editor</code>.</p></body></html>
 """
 
-NO_LOGIN: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Quire: log in</title></head>
-<body><h1>This login link has ended</h1>
-<p>Links are good for twelve hours. <code>quire open</code> on the server's machine makes a fresh one.</p></body></html>
-"""
-
 
 def policy(nonce: str, host: str, *, secure: bool) -> str:
     """Content-Security-Policy of the page. Older browsers do not count a socket of the own host as 'self'."""
@@ -78,7 +72,7 @@ class Pages:
             Route("/", self.page),
             Route("/login", self.login),
             Route("/join/{secret}", self.page),
-            Route("/p/{rest:file}", self.page),
+            Route("/p/{rest:file}", self.project),
             Route("/assets/{name:file}", self.asset),
             Route("/{name}", self.asset),
         ]
@@ -99,8 +93,20 @@ class Pages:
         }
         return HTMLResponse(filled(await index.read_text(), services.settings.prefix, nonce), status, headers)
 
+    async def project(self, request: Request) -> Response:
+        """404 for a project that whoever asks does not see. To nobody in particular all look alike: the page logs in."""
+        services: Services = request.app.state.services
+        name = request.path_params["rest"].partition("/")[0]
+        try:
+            access = await services.identity.authenticate(request)
+        except Unauthenticated:
+            return await self.page(request)
+        seen = access.role_in(name) is not None and await services.store.project(name) is not None
+        return await self.page(request, 200 if seen else 404)
+
     async def login(self, request: Request) -> Response:
-        """A printed link sets the cookie and leads on; without a code it is a page like the others."""
+        """A printed link sets the cookie and leads on; without a code it is a page like the others, which says with
+        `ended` that a link was good no longer."""
         code = request.query_params.get("code")
         if code is None:
             return await self.page(request)
@@ -108,7 +114,7 @@ class Pages:
         try:
             cookie = await services.identity.redeem(code)
         except Unauthenticated:
-            return HTMLResponse(NO_LOGIN, 401)
+            return RedirectResponse(services.settings.prefix + "/login?ended=1", 303)
         response = RedirectResponse(services.settings.prefix + "/", 303)
         services.identity.set_cookie(response, cookie)
         return response

@@ -12,6 +12,7 @@ from collab.actors import QUIRE, Actor
 from collab.bases import Base, Changed, ChangeKind
 from collab.ids import ActorId, BlobSha, DocumentId, Path, Position, ProjectId
 from collab.store.base import Row
+from snapshots.remotes.base import Author
 from snapshots.snapshot import Change, Credit, change, clean, credit, deletes, message, select, subject, writes
 
 SHA = BlobSha("1" * 40)
@@ -54,7 +55,20 @@ def test_a_message_that_was_given_stands_and_cannot_forge_the_trailer() -> None:
     text = message(
         "Subject\r\n\r\nQuire-Snapshot: p/1/x\0\ud800", changes(made("a", "added")), [], "Quire-Snapshot: p/2/y"
     )
-    assert text == "Subject\n\nQuire-Snapshot: p/1/x?\n\nQuire-Snapshot: p/2/y\n"
+    assert text == "Subject\n\n Quire-Snapshot: p/1/x?\n\nQuire-Snapshot: p/2/y\n"
+
+
+@pytest.mark.parametrize("given", ["Quire-Snapshot: p/2/y", "a\nquire-snapshot: p/2/y", "a\x85Quire-Snapshot: p/2/y"])
+def test_only_the_trailer_itself_begins_a_line_like_a_trailer(given: str) -> None:
+    text = message(given, changes(made("a", "added")), [], "Quire-Snapshot: p/2/y")
+    ours = [line for line in text.splitlines() if line.casefold().startswith("quire-snapshot")]
+    assert ours == ["Quire-Snapshot: p/2/y"]
+
+
+def test_the_author_is_not_a_co_author_too() -> None:
+    authors = [Credit(name="Alice", email="Alice@example.org", entries=3), Credit(name="Bob", email="b@x.org")]
+    text = message("A", changes(made("a", "added")), authors, "T: 1", author=Author("Alice", "alice@example.org"))
+    assert text == "A\n\nCo-authored-by: Bob <b@x.org>\nT: 1\n"
 
 
 def test_who_has_no_e_mail_is_named_in_the_text() -> None:

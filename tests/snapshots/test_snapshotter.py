@@ -102,7 +102,7 @@ async def test_a_commit_by_hand_has_its_message_and_its_author(home: House) -> N
         git(home.repository, "log", "-1", "--format=%an|%ae|%s")
         == "Alice of Wonder land|alice@example.org|Better words"
     )
-    assert git(home.repository, "log", "-1", "--format=%b").startswith("By far.\n\nCo-authored-by: Alice")
+    assert git(home.repository, "log", "-1", "--format=%b").startswith("By far.\n\nQuire-Snapshot: ")
     assert made.message.startswith("Better words\n\nBy far.\n")
 
 

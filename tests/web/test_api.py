@@ -270,11 +270,11 @@ async def test_a_browser_logs_in_by_the_printed_link_and_out_again(quire: Quire,
         assert (await browser.get("/me")).status_code == 401
 
 
-async def test_a_login_link_that_has_ended_says_so_on_a_page(quire: Quire) -> None:
-    async with quire.client(None) as browser:
-        page = await browser.get(f"{BASE}/login", params={"code": "old"})
-    assert page.status_code == 401
-    assert "quire open" in page.text
+async def test_a_login_link_that_has_ended_leads_to_the_page_that_says_so(start: Start) -> None:
+    async with start(QUIRE_PUBLIC_URL="https://example.org/quire") as quire, quire.client(None) as browser:
+        answer = await browser.get(f"{BASE}/login", params={"code": "old"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/quire/login?ended=1")
+        assert COOKIE not in answer.cookies
 
 
 async def test_a_browser_logs_in_with_a_token(quire: Quire, notes: str) -> None:
@@ -341,6 +341,16 @@ async def test_a_token_that_would_have_expired_is_not_made(root: httpx.AsyncClie
     assert (refused.status_code, refused.json()["error"]["field"]) == (400, "expires")
 
 
+@pytest.mark.parametrize("expires", ["9999999999d", 10**15, 10**400, "9999-12-31T23:00:00Z"])
+async def test_a_token_ends_at_a_time_that_can_be_said(root: httpx.AsyncClient, notes: str, expires: Any) -> None:
+    made = await root.post(f"{notes}/tokens", json={"role": "viewer", "expires": expires})
+    if made.status_code == 400:
+        assert made.json()["error"]["field"] == "expires"
+        assert expires == 10**400
+    else:
+        assert re.fullmatch(r"9999-12-31T23:\d\d:\d\d\.000Z", made.json()["expires_at"])
+
+
 async def test_nobody_makes_a_token_of_root(root: httpx.AsyncClient, notes: str) -> None:
     assert (await root.post(f"{notes}/tokens", json={"role": "root"})).status_code == 400
 
@@ -357,12 +367,17 @@ async def test_a_project_is_made_with_an_example_renamed_and_deleted(root: httpx
     assert made.status_code == 201
     assert made.json()["files"] >= 3
     again = await root.post("/projects", json={"name": "first"})
-    assert (again.status_code, again.json()["error"]["code"]) == (409, "path_taken")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "name_taken")
+    await root.post("/projects", json={"name": "other"})
+    taken = await root.patch("/projects/other", json={"name": "first"})
+    assert (taken.status_code, taken.json()["error"]["field"]) == (409, "name")
+    assert taken.json()["error"]["code"] == "name_taken"
     assert (await root.patch("/projects/first", json={"name": "second"})).json()["name"] == "second"
     assert (await root.get("/projects/first")).status_code == 404
     events = (await root.get("/projects/second")).json()["events"]
     assert events == made.json()["files"] + 1, "one for each file, one for the new name"
     assert (await root.delete("/projects/second")).json() == {"deleted": "second"}
+    assert (await root.delete("/projects/other")).is_success
     assert (await root.get("/projects")).json() == {"projects": []}
 
 

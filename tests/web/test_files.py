@@ -491,3 +491,34 @@ async def test_ten_thousand_files_are_listed_and_a_hundred_read_quickly(quire: Q
         wanted = [f"large/{number}.md" for number in range(100)]
         assert len((await root.post(f"{notes}/read", json={"paths": wanted})).json()["files"]) == 100
         assert time.perf_counter() - began < 1
+
+
+async def test_a_snapshot_of_paths_that_are_not_there_is_refused(root: httpx.AsyncClient, notes: str) -> None:
+    for path in ("docs/a.md", "b.md"):
+        await put(root, notes, path, "x")
+    missing = await root.post(f"{notes}/snapshots", json={"paths": ["b.md", "nope.txt"]})
+    assert (missing.status_code, missing.json()["error"]["field"]) == (404, "paths")
+    assert "nope.txt" in missing.json()["error"]["message"]
+    assert (await root.post(f"{notes}/snapshots", json={"paths": ["docs"]})).json()["state"] == "done"
+    await root.delete(f"{notes}/files/docs/a.md")
+    gone = (await root.post(f"{notes}/snapshots", json={"paths": ["docs/a.md"]})).json()
+    assert [each["change"] for each in gone["files"]] == ["deleted"]
+
+
+async def test_a_snapshot_goes_to_the_projects_own_branch_and_to_no_other_yet(
+    root: httpx.AsyncClient, notes: str
+) -> None:
+    await put(root, notes, "a.md", "x")
+    for body in ({"branch": "main"}, {"branch": None, "pull_request": None}):
+        assert (await root.post(f"{notes}/snapshots", json=body)).is_success
+    for name, value in (("branch", "draft"), ("pull_request", True), ("pull_request", {"title": "x"})):
+        refused = await root.post(f"{notes}/snapshots", json={name: value})
+        assert (refused.status_code, refused.json()["error"]["field"]) == (400, name)
+        assert "not available for the local repository yet" in refused.json()["error"]["message"]
+
+
+async def test_a_snapshot_of_nothing_has_no_number_and_names_the_head(root: httpx.AsyncClient, notes: str) -> None:
+    await put(root, notes, "a.md", "x")
+    head = await commit(root, notes)
+    nothing = (await root.post(f"{notes}/snapshots")).json()
+    assert (nothing["state"], nothing["number"], nothing["commit"]) == ("nothing", None, head)

@@ -116,6 +116,52 @@ async def test_root_imports_a_repository_of_this_machine(
     assert job["state"] == "done", job
     assert await listed(root, notes) == ["a.md"]
     assert (await root.get(f"{notes}/status")).json()["uncommitted"] == 0
+    known = (await root.get(notes)).json()
+    assert known["commit"] == known["imported_from"]["commit"] == job["commit"]
+    assert known["imported_from"]["at"] == job["started_at"]
+
+
+async def test_files_are_read_as_they_stood_at_any_commit_that_was_imported(
+    root: httpx.AsyncClient, notes: str, tmp_path: pathlib.Path
+) -> None:
+    who = ("-c", "user.name=Alice", "-c", "user.email=alice@example.org")
+
+    async def git(*command: str) -> str:
+        done = await anyio.run_process(["git", "-C", str(tmp_path), *command])
+        return done.stdout.decode().strip()
+
+    await git("init", "-q", "-b", "main")
+    commits = []
+    for text in ("one\n", "two\n"):
+        (tmp_path / "a.md").write_text(text)
+        await git("add", "a.md")
+        await git(*who, "commit", "-q", "-m", text)
+        commits.append(await git("rev-parse", "HEAD"))
+    assert (await ended(root, notes, await root.post(f"{notes}/import", json={"git": str(tmp_path)})))[
+        "state"
+    ] == "done"
+    now = (await root.get(f"{notes}/files")).json()[0]
+    for path, commit, text, known in (("a.md", commits[0], "one\n", None), ("a.md", commits[1], "two\n", now["id"])):
+        file = await root.get(f"{notes}/files/{path}", params={"at": commit})
+        assert (file.text, file.headers.get("x-quire-document")) == (text, known)
+        tree = (await root.get(f"{notes}/files", params={"at": commit})).json()
+        assert [(each["path"], each["id"], each["size"]) for each in tree] == [("a.md", known, 4)]
+
+
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain"])
+@pytest.mark.parametrize("pack", [zipped, tarred])
+async def test_an_archive_is_known_by_how_it_begins(root: httpx.AsyncClient, notes: str, kind: str, pack: Any) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    begun = await root.post(f"{notes}/import", content=pack(**{"a.md": b"a\n"}), headers=headers)
+    assert (await ended(root, notes, begun))["state"] == "done"
+    assert await listed(root, notes) == ["a.md"]
+
+
+async def test_what_is_no_archive_hears_which_type_to_name(root: httpx.AsyncClient, notes: str) -> None:
+    for headers in ({}, {"content-type": "application/x-www-form-urlencoded"}, {"content-type": "text/plain"}):
+        refused = await root.post(f"{notes}/import", content=b"neither one thing nor another", headers=headers)
+        assert (refused.status_code, refused.json()["error"]["field"]) == (400, "Content-Type")
+        assert "application/zip" in refused.json()["error"]["message"]
 
 
 async def test_root_imports_a_folder_of_this_machine(

@@ -52,6 +52,21 @@ async def test_an_address_that_is_none_is_a_page_that_says_so(quire: Quire) -> N
         assert (await alice.get("/assets/none.js")).json()["error"]["code"] == "not_found"
 
 
+async def test_a_project_that_is_not_there_is_a_page_with_the_status_of_that(
+    quire: Quire, root: httpx.AsyncClient, notes: str
+) -> None:
+    await root.post("/projects", json={"name": "other"})
+    async with browser(quire) as alice:
+        for path in ("/p/notes", "/p/missing/a.md"):
+            assert (await alice.get(path)).status_code == 200, "nobody learns which projects there are"
+        token = await quire.token("notes", "viewer")
+        login = {"origin": "http://quire.test", "accept": "application/json"}
+        await alice.post("/api/v1/session", json={"token": token}, headers=login)
+        for path, status in (("/p/notes/a.md", 200), ("/p/missing/a.md", 404), ("/p/missing", 404), ("/p/other", 404)):
+            page = await alice.get(path)
+            assert (page.status_code, "<title>Quire" in page.text) == (status, True), path
+
+
 async def test_each_page_has_a_nonce_of_its_own_and_the_policy_names_it(quire: Quire) -> None:
     async with browser(quire) as alice:
         seen = set()

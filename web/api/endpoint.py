@@ -17,6 +17,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message
 
 from collab.errors import Invalid, TooLarge
 from collab.ids import Path, ProjectId
@@ -240,6 +241,22 @@ async def read_body(request: Request, limit: int) -> bytes:
     """The whole body; `TooLarge` as soon as it is known to be."""
     parts = [part async for part in chunks(request, limit)]
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def peeked(request: Request, size: int = 16) -> tuple[Request, bytes]:
+    """How the body begins, and a request that still has all of it."""
+    messages: list[Message] = []
+    start = b""
+    while len(start) < size:
+        messages.append(await request.receive())
+        start += messages[-1].get("body", b"")
+        if not messages[-1].get("more_body", False):
+            break
+
+    async def receive() -> Message:
+        return messages.pop(0) if messages else await request.receive()
+
+    return Request(request.scope, receive), start[:size]
 
 
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:

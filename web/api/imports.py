@@ -16,7 +16,7 @@ from snapshots import sources
 from snapshots.importer import Existing, Job
 from snapshots.sources import Source
 from web import uploads
-from web.api.endpoint import JSON_LIMIT, Body, Call, Endpoints, NoQuery, Query, decode_json, read_body
+from web.api.endpoint import JSON_LIMIT, Body, Call, Endpoints, NoQuery, Query, decode_json, peeked, read_body
 from web.api.shapes import maybe_rfc3339, rfc3339
 from web.outgoing import check_public
 from web.roles import allows
@@ -25,6 +25,7 @@ from web.uploads import Received
 endpoints = Endpoints()
 
 JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 ARCHIVES: Final = (
     "application/zip",
@@ -114,11 +115,20 @@ async def start_import(call: Call[None, ImportQuery]) -> ImportJob:
 
     The body is JSON with an address, or multipart with files in the field `files` (a part's filename is its path), or a
     `.zip`, `.tar.gz` or `.sqlite` as it is. All of it becomes visible at once, or nothing."""
-    kind = call.request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in (MULTIPART, *ARCHIVES):
         return await _from_upload(call)
-    if kind not in (JSON, "application/x-www-form-urlencoded"):
-        raise Invalid(f"Content-Type is {kind!r}: give {JSON}, {MULTIPART} or an archive's", field="Content-Type")
+    if kind != JSON:
+        # `curl --data-binary` says that everything is a form.
+        call.request, start = await peeked(call.request)
+        if sources.magic(start) is not None:
+            return await _from_upload(call)
+        if kind not in ("", FORM) or start.lstrip()[:1] not in (b"", b"{"):
+            raise Invalid(
+                f"Content-Type is {kind or 'missing'}: give application/zip, application/gzip, application/vnd.sqlite3, "
+                f"{MULTIPART} or {JSON}",
+                field="Content-Type",
+            )
     wanted = decode_json(_DECODER, await read_body(call.request, JSON_LIMIT))
     assert isinstance(wanted, ImportSource)
     source = await _source(call, wanted)

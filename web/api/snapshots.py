@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from starlette.responses import Response
 
-from collab import paths
+from collab import bases, paths
+from collab.errors import Invalid, NotFound
+from collab.ids import Path
 from snapshots.snapshot import Snapshot
 from web import background
 from web.api.endpoint import Body, Call, Endpoints, NoQuery, Query, json_answer
@@ -20,10 +23,13 @@ ANSWER_WITHIN: Final = 20.0
 
 
 class NewSnapshot(Body):
-    """`paths`: only these files; absent: everything."""
+    """`paths`: only these files, or what lies below these directories; absent: everything. `branch`: the project's own;
+    `pull_request`: none."""
 
     message: str | None = None
     paths: list[str] | None = None
+    branch: str | None = None
+    pull_request: Any = None
 
 
 class ListQuery(Query):
@@ -44,7 +50,7 @@ class SnapshotAuthor(msgspec.Struct):
 
 
 class SnapshotInfo(msgspec.Struct):
-    """`number` is null while a round has not begun. `objects` will tell where the objects lie. `detail`: why it failed."""
+    """`number` is null for a round that has not begun, or had nothing to do: then `commit` is the branch's head. `objects` will tell where the objects lie. `detail`: why it failed."""
 
     number: int | None
     at: str | None
@@ -76,7 +82,7 @@ class StatusInfo(msgspec.Struct):
 
 def _shape(each: Snapshot) -> SnapshotInfo:
     return SnapshotInfo(
-        number=each.number,
+        number=each.number if each.nonce else None,
         at=rfc3339(each.at),
         commit=each.commit,
         message=each.message,
@@ -113,9 +119,12 @@ async def create_snapshot(call: Call[NewSnapshot, NoQuery]) -> Response:
     """Commits now: what is not yet committed, or some of it.
 
     Waits for a round that is running. 202 when it is not done after 20 seconds; it goes on then, and the status tells.
-    200 with the state `nothing` when there was nothing to commit."""
+    200 with the state `nothing`, no number and the head as `commit` when there was nothing to commit."""
     services, project, body = call.services, call.project, call.body
+    await _check_target(call)
     wanted = None if body.paths is None else [paths.parse(each) for each in body.paths]
+    if wanted is not None:
+        await _check_there(call, wanted)
     actor = call.access.actor.id
 
     async def work() -> Snapshot:
@@ -128,6 +137,24 @@ async def create_snapshot(call: Call[NewSnapshot, NoQuery]) -> Response:
         return json_answer(_shape(running[-1]) if running else _NOT_BEGUN, 202)
     services.metrics.snapshot(made.state)
     return json_answer(_shape(made), 201 if made.state == "done" else 200)
+
+
+async def _check_target(call: Call[NewSnapshot, NoQuery]) -> None:
+    own = (await call.services.snapshotter.remotes.of(call.project)).branch
+    if call.body.branch not in (None, own):
+        raise Invalid(f"another branch than {own!r} is not available for the local repository yet", field="branch")
+    if call.body.pull_request not in (None, False):
+        raise Invalid("a pull request is not available for the local repository yet", field="pull_request")
+
+
+async def _check_there(call: Call[NewSnapshot, NoQuery], wanted: Sequence[Path]) -> None:
+    """Each path is a file or a directory, or was one when the project was committed last."""
+    store, project = call.services.store, call.project.id
+    known = await bases.bases(store, project)
+    for path in wanted:
+        there = await store.at_path(project, path) or await store.tree(project, prefix=f"{path}/", limit=1)
+        if not there and path not in known and not any(each.startswith(f"{path}/") for each in known):
+            raise NotFound(f"there is no file or directory {paths.show(path)!r}", field="paths")
 
 
 @endpoints.add("GET", "/projects/{project}/status", role="viewer", answer=StatusInfo, errors=(404,))
