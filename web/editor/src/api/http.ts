@@ -12,7 +12,7 @@ import { apiUrl, baseUrl } from "../base.ts";
 
 export const reachable = signal(true);
 
-const asking = new Again(() => void askForLife());
+const asking = new Again(() => void askForLife(), 500, 4_000);
 
 /** The server was heard of, or not, by whatever way. */
 export function heardOf(server: boolean): void {
