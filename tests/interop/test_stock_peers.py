@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import anyio
 import httpx
 import pytest
-from httpx_ws import aconnect_ws
+from httpx_ws import AsyncWebSocketSession, aconnect_ws
 from pycrdt import Doc, Provider, Text
 from pycrdt.websocket.websocket import HttpxWebsocket
 
@@ -49,7 +49,7 @@ async def put(api: httpx.AsyncClient, project: str, path: str, text: str) -> Non
 
 
 async def document_of(api: httpx.AsyncClient, project: str, path: str) -> str:
-    files: list[dict[str, Any]] = (await api.get(f"/projects/{project}/files")).raise_for_status().json()["files"]
+    files: list[dict[str, Any]] = (await api.get(f"/projects/{project}/files")).raise_for_status().json()
     return next(str(file["id"]) for file in files if file["path"] == path)
 
 
@@ -77,6 +77,7 @@ async def test_a_stock_pycrdt_provider_takes_part(
     doc: Doc[Text] = Doc()
     text = doc.get("content", type=Text)
     url = f"{server.url}/sync/{quote(room)}?{urlencode({'token': server.token})}"
+    socket: AsyncWebSocketSession
     async with (
         httpx.AsyncClient() as client,
         aconnect_ws(url, client) as socket,
