@@ -182,7 +182,8 @@ class CreateDocument:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetDocument:
     """Changes of one row. A new `path` leaves the old one behind as a former path. `PathTaken` as above, also when a
-    deleted document comes back."""
+    deleted document comes back. Documents that leave their path, or are deleted, later in the same commit do not stand in
+    the way: files may change places."""
 
     id: DocumentId
     fields: RowFields
@@ -247,6 +248,17 @@ Change = (
 """Changes are carried out in the order given, before the appends of the same commit."""
 
 
+def leaves(change: Change) -> bool:
+    """It takes a document away from its path: to another one, or as deleted."""
+    fields = change.fields if isinstance(change, SetDocument) else {}
+    return "path" in fields or fields.get("deleted_at") is not None
+
+
+def leaving(changes: Sequence[Change]) -> set[DocumentId]:
+    """Whoever leaves a path in this commit."""
+    return {change.id for change in changes if isinstance(change, SetDocument) and leaves(change)}
+
+
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What a commit made: the head of every document that it appended to, its time, the events with their numbers."""
@@ -308,6 +320,9 @@ class Store(Protocol):
     ) -> Sequence[Logged]:
         """The entries `after < position <= upto`, packed ones too; with `kind`, those of that kind alone, which costs
         little where they are rare."""
+
+    async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
+        """Whose the entries `after < position <= upto` are, each once, in the order in which they first wrote."""
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         """The last position whose time is not later than `at`; 0 when there is none."""

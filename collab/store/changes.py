@@ -30,6 +30,8 @@ from collab.store.base import (
     PutRecord,
     RenameProject,
     SetDocument,
+    leaves,
+    leaving,
 )
 from collab.store.refusals import moved_on, name_taken, no_document, no_project, path_taken, record_moved
 
@@ -61,6 +63,8 @@ SELECT d.project, json_extract(value, '$[1]'), ?2, 'changed', d.path, d.id, json
 FROM json_each(?1) JOIN documents AS d ON d.id = json_extract(value, '$[0]')
 """
 _LIVE: Final = "deleted_at IS NULL AND staged IS NULL"
+_ASIDE: Final = b"\0"
+"""Before the path of a document that makes way within a commit: no path begins so."""
 
 
 FLUSH: Final = 32 << 20
@@ -82,6 +86,11 @@ class Transaction:
         self._executemany = connection.executemany
         self._entries: list[tuple[Any, ...]] = []
         self._weight = 0
+        self._leaving: set[DocumentId] = set()
+
+    def begin(self, changes: Sequence[Change]) -> None:
+        """Before the changes of one commit: who leaves a path in it makes way for whoever comes there first."""
+        self._leaving = leaving(changes)
 
     def append(self, append: Append) -> Position:
         """The new head. The entries themselves wait for `flush`."""
@@ -165,7 +174,7 @@ class Transaction:
         self._demand_project(row.project)
         new = replace(row, head=Position(0), created_at=self.at, updated_at=self.at, updated_by=row.created_by)
         try:
-            self._execute(_DOCUMENT, rows.document_columns(new))
+            self._stand(_DOCUMENT, rows.document_columns(new), row.project, rows.to_bytes(row.path))
         except sqlite3.IntegrityError as error:
             if self._execute("SELECT 1 FROM documents WHERE id = ?", (row.id,)).fetchone():
                 raise Stale(f"there is a document {row.id} already") from error
@@ -174,7 +183,7 @@ class Transaction:
             self._take(row.project, rows.to_bytes(row.path))
 
     def set_document(self, change: SetDocument) -> None:
-        columns = rows.field_columns(change.fields)
+        columns = dict(rows.field_columns(change.fields))
         query = "SELECT n, project, path, head, staged, deleted_at FROM documents WHERE id = ?"
         found = self._execute(query, (change.id,)).fetchone()
         if found is None:
@@ -184,12 +193,18 @@ class Transaction:
             raise moved_on(change.id, change.expect_head, head)
         if not columns:
             return
+        aside, path = path.startswith(_ASIDE), path.removeprefix(_ASIDE)
+        if leaves(change):
+            self._leaving.discard(change.id)
+            if aside:
+                columns.setdefault("path", path)
         assignments = ", ".join(f"{column} = ?" for column in columns)
-        try:
-            self._execute(f"UPDATE documents SET {assignments} WHERE n = ?", (*columns.values(), document))
-        except sqlite3.IntegrityError as error:
-            raise path_taken(rows.from_bytes(columns.get("path", path))) from error
         new_path = columns.get("path", path)
+        query = f"UPDATE documents SET {assignments} WHERE n = ?"
+        try:
+            self._stand(query, (*columns.values(), document), project, new_path)
+        except sqlite3.IntegrityError as error:
+            raise path_taken(rows.from_bytes(new_path)) from error
         if staged is not None:
             return
         if new_path != path:
@@ -205,6 +220,8 @@ class Transaction:
         found = self._execute(query, staged).fetchall()
         if not found:
             return ()
+        for _, path, *_ in found if self._leaving else ():
+            self._make_way(change.project, path)
         try:
             self._execute(
                 "UPDATE documents SET staged = NULL, announced = head WHERE project = ? AND staged = ?", staged
@@ -299,9 +316,28 @@ class Transaction:
         if not self._execute("SELECT 1 FROM projects WHERE id = ?", (project,)).fetchone():
             raise no_project(project)
 
+    def _stand(self, query: str, values: tuple[Any, ...], project: str, path: bytes) -> None:
+        """Carries out what brings a document to a path."""
+        try:
+            self._execute(query, values)
+        except sqlite3.IntegrityError:
+            if not self._make_way(project, path):
+                raise
+            self._execute(query, values)
+
+    def _make_way(self, project: str, path: bytes) -> bool:
+        """Puts who stands at a path aside, if it leaves later in this commit."""
+        query = f"SELECT n, id FROM documents WHERE project = ? AND path = ? AND {_LIVE}"
+        found = self._execute(query, (project, path)).fetchone()
+        if found is None or found[1] not in self._leaving:
+            return False
+        self._execute("UPDATE documents SET path = ? WHERE n = ?", (_ASIDE + path, found[0]))
+        return True
+
     def _leave(self, project: str, path: bytes, document: int) -> None:
         self._execute(
-            "INSERT INTO former_paths(project, path, document, at, leads) VALUES (?, ?, ?, ?, 1)",
+            "INSERT INTO former_paths(project, path, document, at, leads) "
+            f"SELECT ?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM documents WHERE project = ?1 AND path = ?2 AND {_LIVE})",
             (project, path, document, self.at),
         )
 

@@ -28,6 +28,7 @@ _LOOSE: Final = (
     "SELECT position, at, kind, actor, on_behalf_of, turn, clients, payload FROM entries "
     "WHERE document = ? AND position > ? AND position <= ?"
 )
+_ACTORS: Final = "SELECT actor FROM entries WHERE document = ? AND position > ? AND position <= ?"
 _PACKED: Final = "SELECT data FROM segments WHERE document = ? AND last > ? AND first <= ?"
 _CHECKPOINT: Final = "SELECT position, coding, state FROM checkpoints WHERE document = ? AND position <= ? ORDER BY position DESC LIMIT 1"
 
@@ -56,6 +57,16 @@ def entries(
     if kind is None:
         return _entries(connection, found[0], after, upto)
     return _entries_of(connection, found[0], after, upto, kind)
+
+
+def actors(connection: sqlite3.Connection, document: DocumentId, after: int, upto: int) -> list[ActorId]:
+    found = _find(connection, document)
+    if found is None:
+        return []
+    packed = connection.execute(f"{_PACKED} ORDER BY first", (found[0], after, upto))
+    early = [each for (data,) in packed for each in segments.unpack(data) if after < each.position <= upto]
+    loose = connection.execute(f"{_ACTORS} GROUP BY actor ORDER BY min(position)", (found[0], after, upto))
+    return list(dict.fromkeys([each.entry.actor for each in early] + [ActorId(actor) for (actor,) in loose]))
 
 
 def position_at(connection: sqlite3.Connection, document: DocumentId, at: Millis) -> Position:

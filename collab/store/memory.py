@@ -40,6 +40,8 @@ from collab.store.base import (
     Row,
     RowFields,
     SetDocument,
+    leaves,
+    leaving,
 )
 from collab.store.refusals import (
     beyond_head,
@@ -93,6 +95,8 @@ class MemoryStore:
         self._events: dict[ProjectId, list[Event]] = {}
         self._records: dict[tuple[str, ProjectId, str], bytes] = {}
         self._undo: list[Callable[[], object]] = []
+        self._leaving: set[DocumentId] = set()
+        """Those that the commit under way still has to move or delete: they make way for others."""
 
     @property
     def node(self) -> int:
@@ -107,6 +111,7 @@ class MemoryStore:
         await lowlevel.checkpoint()
         self._last_at = Millis(max(self._last_at, self._clock()))
         self._undo.clear()
+        self._leaving = leaving(changes)
         try:
             events = [event for change in changes for event in self._change(change)]
             heads = {append.document: self._append(append) for append in appends}
@@ -137,6 +142,10 @@ class MemoryStore:
         log = self._logs.get(document)
         found = log.entries[max(after, 0) : max(upto, 0)] if log else []
         return found if kind is None else [logged for logged in found if logged.entry.kind == kind]
+
+    async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
+        found = await self.entries(document, after, upto)
+        return list(dict.fromkeys(logged.entry.actor for logged in found))
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         self._demand_read()
@@ -391,15 +400,19 @@ class MemoryStore:
             raise moved_on(row.id, change.expect_head, row.head)
         fields: dict[str, Any] = dict(change.fields)
         after = replace(row, **fields)
-        if _is_live(row):
+        if leaves(change):
+            self._leaving.discard(row.id)
+        stood = self._live.get(_place(row)) == row.id
+        made_way = _is_live(row) and not stood
+        if stood:
             self._drop(self._live, _place(row))
         if row.staged is None and after.path != row.path:
             self._remember(row)
-        if _is_live(after):
-            if after.path != row.path or not _is_live(row):
-                self._occupy(after)
-            else:
+        if _is_live(after) and not (made_way and row.id in self._leaving):
+            if stood and after.path == row.path:
                 self._put(self._live, _place(after), after.id)
+            else:
+                self._occupy(after)
         self._put(self._rows, row.id, after)
 
     def _publish_staged(self, change: PublishStaged) -> Sequence[Event]:
@@ -475,8 +488,10 @@ class MemoryStore:
 
     def _occupy(self, row: Row) -> None:
         """The document stands at its path from now on, and what stood there before is no longer led to."""
-        if _place(row) in self._live:
-            raise path_taken(row.path)
+        if (there := self._live.get(_place(row))) is not None:
+            if there not in self._leaving:
+                raise path_taken(row.path)
+            self._drop(self._live, _place(row))
         self._put(self._live, _place(row), row.id)
         for former in self._leading(_place(row)):
             former.leads = False
@@ -486,7 +501,7 @@ class MemoryStore:
         return (former for former in self._former if former.leads and (former.project, former.path) == place)
 
     def _remember(self, row: Row) -> None:
-        self._former.append(_Former(row.project, row.path, row.id))
+        self._former.append(_Former(row.project, row.path, row.id, leads=_place(row) not in self._live))
         self._undo.append(self._former.pop)
 
     def _forget(self, gone: Sequence[Row]) -> None:
@@ -498,7 +513,7 @@ class MemoryStore:
         self._rows = {id_: row for id_, row in known.items() if id_ not in ids}
         for row in gone:
             self._drop(self._logs, row.id)
-            if _is_live(row):
+            if self._live.get(_place(row)) == row.id:
                 self._drop(self._live, _place(row))
 
     def _restore(self, former: list[_Former], known: dict[DocumentId, Row]) -> None:

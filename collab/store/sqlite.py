@@ -21,7 +21,7 @@ import anyio
 from anyio import to_thread
 
 from collab.errors import Unavailable
-from collab.ids import BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId
+from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store import backup, catalog, log, schema
 from collab.store.base import Append, Change, Checkpoint, Committed, Event, Loaded, Logged, LogSize, Project, Row
 from collab.store.lock import DirectoryLock
@@ -83,6 +83,9 @@ class SqliteStore:
         self, document: DocumentId, after: Position, upto: Position, *, kind: int | None = None
     ) -> Sequence[Logged]:
         return await self._readers.read(partial(log.entries, document=document, after=after, upto=upto, kind=kind))
+
+    async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
+        return await self._readers.read(partial(log.actors, document=document, after=after, upto=upto))
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         return await self._readers.read(partial(log.position_at, document=document, at=at))

@@ -198,6 +198,7 @@ class Writer:
         return answer
 
     def _apply(self, job: Job, transaction: Transaction) -> Committed:
+        transaction.begin(job.changes)
         if all(isinstance(change, Announce) for change in job.changes):
             events = list(transaction.announce([change for change in job.changes if isinstance(change, Announce)]))
         else:

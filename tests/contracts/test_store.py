@@ -726,3 +726,63 @@ class TestTheEnd:
 
 def _bytes(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
+
+
+class TestWhoeverLeavesMakesWay:
+    @pytest.fixture(autouse=True)
+    async def files(self, store: Store, notes: ProjectId) -> None:
+        await store.commit(changes=[CreateDocument(row(name, name)) for name in ("a", "b", "c")])
+
+    async def at(self, store: Store) -> dict[str, str]:
+        return {found.path: found.id for found in await store.tree(NOTES) if found.id != README}
+
+    async def test_files_change_places(self, store: Store) -> None:
+        await store.commit(changes=[moving("a", "b"), moving("b", "c"), moving("c", "a")])
+        assert await self.at(store) == {"a": "c", "b": "a", "c": "b"}
+        assert [await store.led_from(NOTES, Path(path)) for path in "abc"] == [None] * 3
+        await store.commit(changes=[moving("a", "d")])
+        led = await store.led_from(NOTES, Path("b"))
+        assert led is not None
+        assert led.id == "a"
+
+    async def test_where_somebody_stood_who_went_nobody_is_led_to_who_stood_there_before(self, store: Store) -> None:
+        await store.commit(changes=[moving("a", "b"), moving("b", "a")])
+        await store.commit(changes=[gone("a")])
+        assert await store.led_from(NOTES, Path("b")) is None
+
+    async def test_a_new_file_takes_the_place_of_one_that_goes_in_the_same_commit(self, store: Store) -> None:
+        await store.commit(changes=[CreateDocument(row("new", "a")), moving("a", "d"), moving("b", "c"), gone("c")])
+        assert await self.at(store) == {"a": "new", "d": "a", "c": "b"}
+        found = await store.deleted_at_path(NOTES, Path("c"))
+        assert found is not None
+        assert found.id == "c"
+
+    async def test_what_is_published_takes_the_place_of_one_that_goes(self, store: Store) -> None:
+        await store.commit(changes=[CreateDocument(row("new", "a", staged="job"))])
+        await store.commit(changes=[PublishStaged(NOTES, "job"), moving("a", "d")])
+        assert await self.at(store) == {"a": "new", "b": "b", "c": "c", "d": "a"}
+
+    @pytest.mark.parametrize("last", ["b", "c"])
+    async def test_who_does_not_go_in_the_end_stands_in_the_way_and_nothing_has_changed(
+        self, store: Store, last: str
+    ) -> None:
+        with pytest.raises(PathTaken):
+            await store.commit(changes=[moving("a", "b"), moving("b", last)])
+        assert await self.at(store) == {"a": "a", "b": "b", "c": "c"}
+
+
+def moving(id_: str, path: str) -> SetDocument:
+    return SetDocument(id=DocumentId(id_), fields={"path": Path(path)})
+
+
+def gone(id_: str) -> SetDocument:
+    return SetDocument(id=DocumentId(id_), fields={"deleted_at": Millis(1), "deleted_by": ALICE})
+
+
+async def test_who_wrote_between_two_positions_is_told_once_each(store: Store, notes: ProjectId) -> None:
+    for actor in (BOB, ALICE, BOB, ALICE):
+        await store.commit([append(b"x", actor=actor)])
+    await store.checkpoint(README, Checkpoint(Position(2), b"state"))
+    for after, upto, actors in ((0, 4, [BOB, ALICE]), (1, 4, [ALICE, BOB]), (3, 4, [ALICE]), (0, 1, [BOB]), (4, 4, [])):
+        assert await store.actors(README, Position(after), Position(upto)) == actors
+    assert await store.actors(DocumentId("none"), Position(0), Position(9)) == []

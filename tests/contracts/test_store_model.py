@@ -101,6 +101,7 @@ changes: st.SearchStrategy[Change] = st.one_of(
     st.builds(CreateDocument, created_rows),
     st.builds(SetDocument, id=documents, fields=fields, expect_head=st.none() | st.none() | positions),
     st.builds(SetDocument, id=documents, fields=fields),
+    st.builds(SetDocument, id=documents, fields=st.fixed_dictionaries({"path": paths})),
     st.builds(PublishStaged, projects, st.sampled_from(JOBS)),
     st.builds(DropStaged, st.sampled_from(JOBS)),
     st.builds(RenameProject, projects, st.sampled_from(["n1", "n2", "n3"])),
@@ -149,7 +150,7 @@ class StoreModel(RuleBasedStateMachine):
         self.ask("commit", chosen)
 
     @rule(
-        chosen=st.lists(appends, max_size=1), made=st.lists(changes, min_size=1, max_size=3), later=st.integers(-2, 9)
+        chosen=st.lists(appends, max_size=1), made=st.lists(changes, min_size=1, max_size=5), later=st.integers(-2, 9)
     )
     def change(self, chosen: list[Append], made: list[Change], later: int) -> None:
         self.wait(later)
@@ -192,6 +193,7 @@ class StoreModel(RuleBasedStateMachine):
     def look_into_the_past(self, document: DocumentId, position: Position, after: Position, kind: int | None) -> None:
         self.ask("load", document, position)
         self.ask("entries", document, after, position, kind=kind)
+        self.ask("actors", document, after, position)
         self.ask("position_at", document, self.now - 10 + position)
 
     @rule(project=projects, path=paths, prefix=st.sampled_from(["", "a", "a/", "\udcff", "zz"]))
