@@ -5,8 +5,10 @@ What it promises
    takes it.
 2. A path made here is portable, and neither a file stands where a directory is, nor two names side by side that differ
    in case or normal form alone. What git brought is not judged.
-3. What is deleted can be brought back, at its path, with its history. Its peers are told (4404).
-4. Every change is one transaction, with its events; a directory moves or goes as a whole.
+3. What is deleted can be brought back, at its path, with its history. Its peers are told (4404). Of a directory, what the
+   last act deleted comes back as a whole.
+4. Every change is one transaction, with its events; a directory moves or goes as a whole. The events tell the SHA of the
+   text at their position.
 
 What breaks it: two processes that shape one tree at the same time could make twins (exact paths stay unique, by the
 store).
@@ -15,17 +17,19 @@ store).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Final, TypeVar
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from collab import gate, paths, text
-from collab.contents import object_key
+from collab.contents import file, object_key, settled
 from collab.document import seed
-from collab.errors import NotFound, PathTaken
+from collab.errors import NotFound, PathInvalid, PathTaken, Quarantined, Stale, Unavailable
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
 from collab.member import CloseCode
 from collab.objects.base import ObjectStore
@@ -44,6 +48,11 @@ from collab.store.base import (
     Store,
 )
 from collab.turn import Turn
+
+TRIES: Final = 3
+"""How often a change is tried whose documents were written to while it looked at them."""
+
+T = TypeVar("T")
 
 
 class Tree:
@@ -65,18 +74,29 @@ class Tree:
         return replace(row, created_at=committed.at, updated_at=committed.at)
 
     async def move(self, project: ProjectId, source: Path, target: Path, actor: ActorId) -> list[Row]:
-        async with self._shaping[project]:
-            moves = await self._moves(project, source, target)
-            leaving = frozenset(row.path for row, _ in moves)
-            for _, path in moves:
-                await self._check_free(project, path, leaving=leaving)
-            return await self._shape(
-                [
-                    (row, {"path": path}, {"path": paths.show(path)}, event(row, "moved", actor, path=path))
-                    for row, path in moves
-                ],
-                actor,
-            )
+        """A file, or a directory with everything below it, whose names came along and are not judged anew."""
+
+        async def attempt() -> list[Row]:
+            async with self._shaping[project]:
+                moves = await self._moves(project, source, target)
+                await self._check_free(project, target, leaving=frozenset(row.path for row, _ in moves), moves=moves)
+                return await self._shape([moved(row, path, actor) for row, path in moves], actor)
+
+        return await again(attempt)
+
+    async def put_back(self, row: Row, path: Path, actor: ActorId) -> Row:
+        """At a path where it stood once, which is not judged: in one step, whether it was moved, deleted or both."""
+
+        async def attempt() -> Row:
+            async with self._shaping[row.project]:
+                now = await self._store.document(row.id) or row
+                if now.deleted_at is None and now.path == path:
+                    return now
+                await self._check_free(row.project, path, leaving=frozenset([now.path]), made_here=False)
+                change = moved(now, path, actor) if now.deleted_at is None else undeleted(now, path, actor)
+                return (await self._shape([change], actor, readmit=True))[0]
+
+        return await again(attempt)
 
     async def _moves(self, project: ProjectId, source: Path, target: Path) -> list[tuple[Row, Path]]:
         row = await self._store.at_path(project, source)
@@ -87,104 +107,243 @@ class Tree:
         below = await self._store.tree(project, prefix=source + "/")
         if not below:
             raise NotFound(f"there is no file or directory {source!r}", field="from")
-        return [(row, Path(target + row.path[len(source) :])) for row in below]
+        moves = [(row, Path(target + row.path[len(source) :])) for row in below]
+        longest = max((path for _, path in moves), key=lambda path: len(paths.to_bytes(path)))
+        if len(paths.to_bytes(longest)) > paths.PATH_LIMIT:
+            raise PathInvalid(f"{paths.show(longest)} would be longer than {paths.PATH_LIMIT} bytes", field="to")
+        return moves
 
     async def delete(
         self, project: ProjectId, path: Path, actor: ActorId, now: Millis, *, recursive: bool
     ) -> list[Row]:
-        async with self._shaping[project]:
-            row = await self._store.at_path(project, path)
-            rows: Sequence[Row] = [row] if row is not None else await self._store.tree(project, prefix=path + "/")
-            if not rows:
-                raise NotFound(f"there is no file {path!r}", field="path")
-            if row is None and not recursive:
-                raise PathTaken(f"{path!r} is a directory with {len(rows)} files; delete it with recursive=true")
-            fields: RowFields = {"deleted_at": now, "deleted_by": actor}
-            return await self._shape(
-                [(row, fields, {"deleted": True}, event(row, "deleted", actor)) for row in rows],
-                actor,
-                evict="the file was deleted",
-            )
+
+        async def attempt() -> list[Row]:
+            async with self._shaping[project]:
+                row = await self._store.at_path(project, path)
+                rows: Sequence[Row] = [row] if row is not None else await self._store.tree(project, prefix=path + "/")
+                if not rows:
+                    raise NotFound(f"there is no file {path!r}", field="path")
+                if row is None and not recursive:
+                    raise PathTaken(f"{path!r} is a directory with {len(rows)} files; delete it with recursive=true")
+                return await self._shape(
+                    [deleted(row, actor, now) for row in rows], actor, evict="the file was deleted"
+                )
+
+        return await again(attempt)
 
     async def undelete(self, row: Row, actor: ActorId) -> Row:
-        async with self._shaping[row.project]:
-            if row.deleted_at is None:
-                return row
-            await self._check_free(row.project, row.path, made_here=False)
-            fields: RowFields = {"deleted_at": None, "deleted_by": None}
-            change = (row, fields, {"deleted": False}, event(row, "undeleted", actor))
-            return (await self._shape([change], actor, readmit=True))[0]
+        async def attempt() -> Row:
+            async with self._shaping[row.project]:
+                now = await self._store.document(row.id) or row
+                if now.deleted_at is None:
+                    return now
+                await self._check_free(row.project, now.path, made_here=False)
+                return (await self._shape([undeleted(now, now.path, actor)], actor, readmit=True))[0]
+
+        return await again(attempt)
+
+    async def undelete_at(self, project: ProjectId, path: Path, actor: ActorId) -> list[Row]:
+        """What was deleted last at a path: a file, or of a directory whatever one act deleted, as a whole."""
+
+        async def attempt() -> list[Row]:
+            async with self._shaping[project]:
+                gone = last_deleted(await self._store.tree_with_deleted(project), path)
+                if not gone:
+                    raise NotFound(f"nothing was deleted at {path!r}", field="path")
+                live = {row.path for row in await self._store.tree(project)}
+                for row in gone:
+                    if row.path in live:
+                        raise _taken(row.path)
+                for clash in file_and_directory(live, {row.path for row in gone}):
+                    raise _clash(clash)
+                return await self._shape([undeleted(row, row.path, actor) for row in gone], actor, readmit=True)
+
+        return await again(attempt)
+
+    def shaping(self, project: ProjectId) -> anyio.Lock:
+        """For whoever else brings files to a project's tree."""
+        return self._shaping[project]
 
     async def _shape(
-        self,
-        changes: Sequence[tuple[Row, RowFields, Mapping[str, object], Event]],
-        actor: ActorId,
-        *,
-        evict: str | None = None,
-        readmit: bool = False,
+        self, changes: Sequence[Reshape], actor: ActorId, *, evict: str | None = None, readmit: bool = False
     ) -> list[Row]:
-        """Rooms that are open take a turn; of the others, only the log and the catalog are changed."""
+        """Rooms that are open take a turn, and so do texts whose SHA the catalog does not know; of the others, only the log
+        and the catalog are changed."""
         appends: list[Append] = []
         catalog: list[Change] = []
         after: list[Row] = []
         async with AsyncExitStack() as stack:
             turns: list[Turn] = []
             for row, fields, meta, happened in sorted(changes, key=lambda change: change[0].id):
-                room = self._rooms.peek(row.id)
-                current = row
-                if room is not None and room.gone is None:
-                    turn = await stack.enter_async_context(self._rooms.turn(row.id))
+                turn = await self._turn(stack, row)
+                if turn is not None:
                     turns.append(turn)
-                    current = turn.row
+                    current = exact(turn)
                     head = turn.stage(actor=actor, meta=meta)
                 else:
+                    current = row
                     appends.append(Append(document=row.id, entries=(meta_entry(actor, meta),), expect=row.head))
                     head = Position(row.head + 1)
-                updated = {**fields, "announced": head}
+                updated: RowFields = {**fields, "announced": head}
                 if current.sha_position == current.head:
-                    updated["sha_position"] = head
-                catalog += [SetDocument(id=row.id, fields=updated), Emit(replace(happened, position=head))]  # type: ignore[arg-type]
-                after.append(replace(current, head=head, updated_by=actor, **updated))  # type: ignore[arg-type]
+                    updated |= {"sha": current.sha, "size": current.size, "sha_position": head}
+                told = replace(happened, sha=current.sha, position=head)
+                catalog += [SetDocument(id=row.id, fields=updated), Emit(told)]
+                after.append(replace(current, head=head, updated_by=actor, **updated))
             await self._rooms.commit(turns, catalog, appends)
             for turn in turns:
                 if evict is not None:
                     turn.room.evict(CloseCode.NO_SUCH_FILE, evict)
-                if readmit:
+                if readmit and turn.row.kind == "text":
                     turn.room.readmit()
         return sorted(after, key=lambda row: paths.to_bytes(row.path))
 
+    async def _turn(self, stack: AsyncExitStack, row: Row) -> Turn | None:
+        room = self._rooms.peek(row.id)
+        if (room is None or room.gone is not None) and (settled(row) or row.quarantined is not None):
+            return None
+        try:
+            return await stack.enter_async_context(self._rooms.turn(row.id))
+        except Quarantined:
+            return None  # it may go elsewhere, as what the catalog knows of it
+
     async def _check_free(
-        self, project: ProjectId, path: Path, *, leaving: frozenset[Path] = frozenset(), made_here: bool = True
+        self,
+        project: ProjectId,
+        path: Path,
+        *,
+        leaving: frozenset[Path] = frozenset(),
+        made_here: bool = True,
+        moves: Sequence[tuple[Row, Path]] = (),
     ) -> None:
-        """Nothing live stands at this path, above it or below it; for a path made here, no twin beside it."""
+        """Nothing live stands at this path, above it or below it; for a path made here, no twin beside it. A directory
+        (`moves`: its files, each with where it goes) may enter one that is there, if they have nothing in common."""
         if made_here:
             paths.check_new(path)
-        above = await self._store.at_paths(project, [path, *paths.parents(path)])
-        for taken in above:
+        for taken in await self._store.at_paths(project, [path, *paths.parents(path)]):
             if taken not in leaving:
-                raise PathTaken(f"there is a file {taken!r} already", field="path", details={"path": taken})
-        below = await self._store.tree(project, prefix=path + "/", limit=len(leaving) + 1)
-        if any(row.path not in leaving for row in below):
-            raise PathTaken(f"{path!r} is a directory", field="path")
+                raise _taken(taken)
+        below = await self._store.tree(project, prefix=path + "/", limit=None if moves else len(leaving) + 1)
+        staying = {row.path for row in below if row.path not in leaving}
+        if staying and (not moves or moves[0][1] == path):
+            raise PathTaken(f"{path!r} is a directory: move or delete what is in it first", field="path")
+        if staying:
+            _check_beside(staying, [to for _, to in moves], path)
         if made_here:
             await self._check_twins(project, path, leaving)
 
     async def _check_twins(self, project: ProjectId, path: Path, leaving: frozenset[Path]) -> None:
-        for prefix in [path, *paths.parents(path)]:
+        for prefix in [path, *reversed(paths.parents(path))]:
             directory, _, name = prefix.rpartition("/")
             names = await self._store.names(project, directory)
             if name in names:
-                return  # what is there already has been judged
+                return  # what is there already has been judged, and what is above it
+            key = paths.twin_key(name)
             for other in names:
-                twin = f"{directory}/{other}" if directory else other
-                gone = twin in leaving or any(left.startswith(twin + "/") for left in leaving)
-                if paths.twin_key(other) == paths.twin_key(name) and not gone:
-                    raise PathTaken(
-                        f"{twin!r} differs from {prefix!r} in case or normal form alone; on many machines they could "
-                        "not stand side by side",
-                        field="path",
-                        details={"path": twin},
-                    )
+                twin = Path(f"{directory}/{other}" if directory else other)
+                if paths.twin_key(other) == key and not await self._goes(project, twin, leaving):
+                    raise _twins(twin, prefix)
+
+    async def _goes(self, project: ProjectId, path: Path, leaving: frozenset[Path]) -> bool:
+        """Nothing stays of this file or directory."""
+        if not leaving or path in leaving:
+            return path in leaving
+        below = await self._store.tree(project, prefix=path + "/")
+        return bool(below) and all(row.path in leaving for row in below)
+
+
+Reshape = tuple[Row, RowFields, Mapping[str, object], Event]
+"""A document, what changes in its row and in its log, and the event that tells it."""
+
+
+def moved(row: Row, path: Path, actor: ActorId) -> Reshape:
+    return row, {"path": path}, {"path": paths.show(path)}, event(row, "moved", actor, path=path)
+
+
+def deleted(row: Row, actor: ActorId, now: Millis) -> Reshape:
+    return row, {"deleted_at": now, "deleted_by": actor}, {"deleted": True}, event(row, "deleted", actor)
+
+
+def undeleted(row: Row, path: Path, actor: ActorId) -> Reshape:
+    """At this path, where it stood when it was deleted, or before."""
+    fields: RowFields = {"deleted_at": None, "deleted_by": None}
+    if path == row.path:
+        return row, fields, {"deleted": False}, event(row, "undeleted", actor)
+    meta = {"deleted": False, "path": paths.show(path)}
+    return row, {**fields, "path": path}, meta, event(row, "undeleted", actor, path=path)
+
+
+def last_deleted(rows: Iterable[Row], path: Path) -> list[Row]:
+    """Of tombstones at a path or below it, those of the newest act; of one path, the last."""
+    gone = [row for row in rows if row.deleted_at is not None and f"{row.path}/".startswith(f"{path}/")]
+    newest = max(gone, key=lambda row: row.deleted_at or 0, default=None)
+    if newest is None:
+        return []
+    of_one_act = {
+        row.path: row for row in gone if (row.deleted_at, row.deleted_by) == (newest.deleted_at, newest.deleted_by)
+    }
+    return [of_one_act[path]] if path in of_one_act else list(of_one_act.values())
+
+
+def file_and_directory(there: Set[Path], coming: Set[Path]) -> list[Path]:
+    """What would be both, if these files stood side by side."""
+    files = there | coming
+    return sorted({above for path in files for above in paths.parents(path)} & files, key=paths.to_bytes)
+
+
+async def again(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Whoever lost a swap looks anew. That it was lost is nobody else's business."""
+    for _ in range(TRIES):
+        try:
+            return await attempt()
+        except Stale:
+            await anyio.lowlevel.checkpoint()
+    raise Unavailable("others are changing the same files; try again in a moment", code="busy")
+
+
+def exact(turn: Turn) -> Row:
+    """The row of a turn, with the SHA and size of its text."""
+    row = turn.row
+    return row if settled(row) else file(row, turn.document.text, turn.position).row
+
+
+def _check_beside(staying: Set[Path], coming: Iterable[Path], top: Path) -> None:
+    """Nothing of what comes into a directory stands in the way of what is there, nor is its twin."""
+    arriving = set(coming)
+    for taken in sorted(staying & arriving):
+        raise _taken(taken)
+    for clash in file_and_directory(staying, arriving):
+        raise _clash(clash)
+    standing = {prefix for path in staying for prefix in (*paths.parents(path), path) if len(prefix) > len(top)}
+    known = {paths.twin_key(prefix): prefix for prefix in standing}
+    for path in arriving:
+        for prefix in (*paths.parents(path), path):
+            if len(prefix) > len(top) and prefix not in standing and paths.twin_key(prefix) in known:
+                raise _twins(known[paths.twin_key(prefix)], prefix)
+
+
+def _taken(path: Path) -> PathTaken:
+    return PathTaken(
+        f"there is a file {path!r} already; move or delete it first, or choose another path",
+        field="path",
+        details={"path": path},
+    )
+
+
+def _clash(path: Path) -> PathTaken:
+    return PathTaken(
+        f"{path!r} would be a file and a directory at once; move or delete what stands there first",
+        field="path",
+        details={"path": path},
+    )
+
+
+def _twins(twin: Path, path: Path) -> PathTaken:
+    return PathTaken(
+        f"{twin!r} differs from {path!r} in case or normal form alone; on many machines they could not stand side by side",
+        field="path",
+        details={"path": twin},
+    )
 
 
 def new_document(

@@ -73,10 +73,11 @@ class Uncommitted:
         if each.base is None and row.head <= UNTOUCHED:
             return (row.created_by,), row.created_at
         after = each.base.position if each.base is not None and each.base.document == row.id else Position(0)
-        entries = await self._store.entries(row.id, min(after, row.head), row.head)
-        if not entries:
+        actors = await self._store.actors(row.id, after, row.head)
+        if not actors:
             return (row.updated_by,), row.updated_at
-        return tuple(dict.fromkeys(logged.entry.actor for logged in entries)), entries[0].at
+        [first] = await self._store.entries(row.id, after, Position(after + 1))
+        return tuple(actors), first.at
 
     async def discard(self, project: ProjectId, path: Path, actor: ActorId, now: Millis) -> Row | None:
         """The path as the branch has it; None when it is gone then, because it was only added."""
@@ -88,8 +89,7 @@ class Uncommitted:
             return None
         committed = await self._committed(found.base)
         row = await self._back_in_place(found, found.base, actor)
-        written = await self._writing.write(row, committed.content, actor, mode=found.base.mode, force=True)
-        return written.row
+        return (await self._writing.put_back(row, committed, found.base.mode, actor)).row
 
     async def _committed(self, base: Base) -> File:
         row = await self._store.document(base.document)
@@ -99,13 +99,9 @@ class Uncommitted:
 
     async def _back_in_place(self, found: Changed, base: Base, actor: ActorId) -> Row:
         """The live document that stands, or is to stand, at the base's path."""
-        if found.change == "renamed" and found.row is not None:
-            return (await self._tree.move(found.row.project, found.row.path, base.path, actor))[0]
-        if found.row is not None:
+        if found.row is not None and found.change != "renamed":
             return found.row
         row = await self._store.document(base.document)
         if row is None:
             raise NotFound("the committed version of this file is not known any more", field="path")
-        if row.deleted_at is not None:
-            return await self._tree.undelete(row, actor)
-        return (await self._tree.move(row.project, row.path, base.path, actor))[0]
+        return await self._tree.put_back(row, base.path, actor)

@@ -33,7 +33,7 @@ from collab.store.base import (
 )
 from collab.tree import Tree, directories
 from collab.uncommitted import FileChange, Uncommitted
-from collab.writing import Writing, Written
+from collab.writing import Writing, Written, check_mode
 
 __all__ = ["File", "FileChange", "Incoming", "Page", "Workspace", "Written"]
 
@@ -61,7 +61,7 @@ class Workspace:
         self.contents = Contents(store, objects, rooms)
         self._writing = Writing(store, objects, rooms, self.contents)
         self._tree = Tree(store, objects, rooms)
-        self._staging = Staging(store, objects, rooms)
+        self._staging = Staging(store, objects, rooms, self._tree)
         self._uncommitted = Uncommitted(store, self.contents, self._tree, self._writing)
 
     # -- projects ----------------------------------------------------------------------------------------------------
@@ -183,12 +183,24 @@ class Workspace:
         if row is None and if_match is not None:
             row = await self.resolve(project, path)
         if row is None:
-            made = await self._tree.create(project.id, path, content, FILE_MODE if mode is None else mode, actor)
+            check_mode(content, mode)
+            made = await self._create(project, path, content, FILE_MODE if mode is None else mode, actor, create_only)
             self.contents.remember(made.id, made.sha, made.head)
             return Written(made, created=True, rebased=False)
         if create_only:
-            raise PathTaken(f"there is a file {path!r} already", code="exists", field="path")
+            raise _exists(path)
         return await self._writing.write(row, content, actor, if_match=if_match, mode=mode, force=force)
+
+    async def _create(
+        self, project: Project, path: Path, content: bytes, mode: int, actor: ActorId, create_only: bool
+    ) -> Row:
+        """Of two that make the same file at once, one does."""
+        try:
+            return await self._tree.create(project.id, path, content, mode, actor)
+        except PathTaken as error:
+            if create_only and await self.store.at_path(project.id, path) is not None:
+                raise _exists(path) from error
+            raise
 
     async def move(self, project: Project, source: Path, target: Path, actor: ActorId) -> list[Row]:
         """A file, or a directory with everything below it."""
@@ -198,16 +210,16 @@ class Workspace:
         return await self._tree.delete(project.id, path, actor, self._clock(), recursive=recursive)
 
     async def undelete(self, project: Project, path: Path | None, document: DocumentId | None, actor: ActorId) -> Row:
-        """By id, or what was deleted last from this path."""
+        """By id, or what was deleted last from this path: a file, or what one act deleted of a directory, of which the
+        first file is the answer."""
         if document is not None:
             row = await self.store.document(document)
-        elif path is not None:
-            row = await self.store.deleted_at_path(project.id, path)
-        else:
+            if row is None or row.project != project.id or row.staged is not None:
+                raise NotFound("no such file was deleted here", field="id")
+            return await self._tree.undelete(row, actor)
+        if path is None:
             raise Invalid("say which file to bring back: its path or its id", field="path")
-        if row is None or row.project != project.id or row.staged is not None:
-            raise NotFound("no such file was deleted here", field="path" if document is None else "id")
-        return await self._tree.undelete(row, actor)
+        return (await self._tree.undelete_at(project.id, path, actor))[0]
 
     # -- against the branch ------------------------------------------------------------------------------------------
 
@@ -249,3 +261,7 @@ class Workspace:
 
     async def drop(self, job: str, changes: Sequence[Change] = ()) -> None:
         await self._staging.drop(job, changes)
+
+
+def _exists(path: Path) -> PathTaken:
+    return PathTaken(f"there is a file {path!r} already", code="exists", field="path")

@@ -8,6 +8,8 @@ What it promises
 3. The difference enters the document as minimal edits; cursors and selections stay.
 4. A file that becomes text, or stops being it, keeps its id and its history.
 5. A large merge is computed beside the room; the turn merges again only what has moved meanwhile.
+6. Nothing is written through a submodule, which has no content here, nor through a symlink unless `mode` says what the
+   file is to be: 120000 (the content is its new target), or a file in its place.
 """
 
 from __future__ import annotations
@@ -19,15 +21,19 @@ from typing import Any, Final
 import anyio
 
 from collab import bases, history, text
-from collab.contents import Contents, file, object_key
-from collab.errors import Conflict, NotFound, Overlap
+from collab.contents import Contents, File, file, object_key
+from collab.errors import Conflict, Invalid, NotFound, Overlap
 from collab.ids import ActorId, BlobSha, Position
 from collab.member import CloseCode
 from collab.merge import Conflicted, merge
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
 from collab.store.base import Row, RowFields, SetDocument, Store
+from collab.tree import again
 from collab.turn import Turn
+
+SYMLINK: Final = 0o120000
+SUBMODULE: Final = 0o160000
 
 BESIDE: Final = 64_000
 """Characters from which a merge is computed in a thread, before the turn."""
@@ -67,26 +73,43 @@ class Writing:
         mode: int | None = None,
         force: bool = False,
     ) -> Written:
-        mode = row.mode if mode is None else mode
-        kind = text.classify(content, mode)
-        if kind != "text":
+        check_mode(content, mode)
+        if text.classify(content, row.mode if mode is None else mode) != "text":
             await self._objects.put(object_key(text.blob_sha(content)), content)
         premerged = await self._beside(row, content, if_match)
-        async with self._rooms.turn(row.id) as turn:
-            if turn.row.deleted_at is not None:
-                raise NotFound("the file was deleted meanwhile", field="path")
-            if if_match is None and not force:
-                await self._check_blind(turn, actor)
-            if kind == "text":
-                return await self._write_text(turn, content, actor, if_match, mode, premerged)
-            return await self._write_bytes(turn, content, actor, if_match, mode, replace(turn.row, kind=kind))
+
+        async def attempt() -> Written:
+            async with self._rooms.turn(row.id) as turn:
+                check_writable(turn.row, mode)
+                if if_match is None and not force:
+                    await self._check_blind(turn, actor)
+                of = turn.row.mode if mode is None else mode
+                kind = text.classify(content, of)
+                if kind == "text":
+                    return await self._write_text(turn, content, actor, if_match, of, premerged)
+                return await self._write_bytes(
+                    turn, content, actor, if_match, of, replace(turn.row, kind=kind, object=text.blob_sha(content))
+                )
+
+        return await again(attempt)
+
+    async def put_back(self, row: Row, committed: File, mode: int, actor: ActorId) -> Written:
+        """The file as it was once, whatever it was then (a submodule: its commit) and is now."""
+
+        async def attempt() -> Written:
+            async with self._rooms.turn(row.id) as turn:
+                if committed.row.kind == "text":
+                    return await self._write_text(turn, committed.content, actor, None, mode, None)
+                past = replace(turn.row, kind=committed.row.kind, object=committed.row.sha)
+                return await self._write_bytes(turn, committed.content, actor, None, mode, past)
+
+        return await again(attempt)
 
     async def _check_blind(self, turn: Turn, actor: ActorId) -> None:
         others = {member.session.actor for member in turn.room.members.values() if member.session.writes} - {actor}
         base = await bases.base(self._store, turn.row.project, turn.row.path)
         since = base.position if base is not None and base.document == turn.row.id else Position(0)
-        edits = await self._store.entries(turn.row.id, since, turn.position)
-        others |= {each.entry.actor for each in edits} - {actor}
+        others |= set(await self._store.actors(turn.row.id, since, turn.position)) - {actor}
         if others:
             raise Conflict(
                 "others are editing this file: send If-Match with the SHA that you read, so that your change is merged "
@@ -171,10 +194,10 @@ class Writing:
         if current.kind == "text":
             current = file(current, turn.document.text, turn.position).row
         self._check_unchanged(current, if_match)
-        sha = text.blob_sha(content)
-        meta = changed_meta(turn.row, {"kind": row.kind, "mode": mode, "object": sha})
+        assert row.object is not None  # the caller says which
+        meta = changed_meta(turn.row, {"kind": row.kind, "mode": mode, "object": row.object})
         position = turn.stage(actor=actor, meta=meta)
-        written = replace(row, mode=mode, object=sha, sha=sha, size=len(content), head=position, sha_position=position)
+        written = replace(row, mode=mode, sha=row.object, size=len(content), head=position, sha_position=position)
         await self._commit(turn, written)
         turn.room.evict(CloseCode.NO_SUCH_FILE, "this file is no longer text; it is served as bytes")
         return Written(written, created=False, rebased=False)
@@ -201,6 +224,33 @@ class Writing:
         if turn.entries:
             await self._rooms.commit([turn], [SetDocument(id=written.id, fields=fields)])
         self._contents.remember(written.id, written.sha, written.head)
+
+
+def check_mode(content: bytes, mode: int | None) -> None:
+    """What nobody may make here."""
+    if mode == SUBMODULE:
+        raise Conflict(_SUBMODULE, code="submodule", field="path")
+    if mode == SYMLINK and (not content or b"\0" in content):
+        raise Invalid(
+            "the content of a symlink is its target: a path, not empty and without NUL bytes", field="content"
+        )
+
+
+def check_writable(row: Row, mode: int | None) -> None:
+    if row.deleted_at is not None:
+        raise NotFound("the file was deleted meanwhile", field="path")
+    if row.kind == "submodule":
+        raise Conflict(_SUBMODULE, code="submodule", field="path")
+    if row.kind == "symlink" and mode is None:
+        raise Conflict(
+            "this is a symlink: say with the mode what is to be there, 100644 for a file in its place, 120000 for another "
+            "target",
+            code="symlink",
+            field="mode",
+        )
+
+
+_SUBMODULE: Final = "a submodule names a commit of another repository and has no content here: change it with git"
 
 
 def changed_meta(row: Row, wanted: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -285,8 +285,10 @@ class Importer:
         running.in_the_way.append(path)
         if running.existing == "keep":
             running.skip(path, "stays as it is in the project")
-        if running.existing == "replace" and each.mode == trees.SUBMODULE:
-            raise PathTaken(f"{paths.show(path)} is a file here and a submodule there: remove it first")
+        if running.existing == "replace" and trees.SUBMODULE in (each.mode, there.mode):
+            raise PathTaken(
+                f"{paths.show(path)} is a submodule, here or there, and cannot be replaced: remove it first"
+            )
         if running.existing == "replace":
             running.replaced += 1
             await anyio.to_thread.run_sync(spool.add, each)

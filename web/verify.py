@@ -3,7 +3,8 @@
 What it checks
 1. log: positions without gaps, every entry can be decoded.
 2. checkpoint: each holds exactly what the entries up to it make.
-3. catalog: what the log says last about path, kind, mode, line ending, BOM; SHA and size of the bytes.
+3. catalog: what the log says last about path, kind, mode, line ending, BOM; SHA and size of the bytes; that nothing is a
+   file and a directory at once.
 4. object: what is not text is there, under the SHA of its bytes.
 5. git: the branch's tree can be read whole, every blob has the SHA that it is named by; every base stands in that tree, and
    is what its document held at the base's position.
@@ -30,6 +31,7 @@ from collab.ids import BlobSha, DocumentId, Path, Position
 from collab.objects.base import ObjectStore
 from collab.store.base import Checkpoint, Project, Row, SetDocument, Store
 from collab.text import blob_sha
+from collab.tree import file_and_directory
 from snapshots.remotes.base import CommitSha, GitRemote, TreeEntry
 from web.examine import Check, Examined, Fault, Version, examine
 
@@ -79,6 +81,9 @@ class Verifier:
         for base in held.values():
             by_document[base.document].append(base)
         rows = await self._store.tree_with_deleted(project.id)
+        for clash in file_and_directory(frozenset(), {row.path for row in rows if row.deleted_at is None}):
+            message = "is a file and a directory at once, which git cannot hold: move one of them"
+            yield self._found(project, "catalog", message, path=clash)
         yield Checked(project=project.name, done=0, total=len(rows))
         for done, row in enumerate(rows, start=1):
             for finding in await self._document(project, row, by_document.pop(row.id, []), git):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pathlib
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from collab.ids import START
-from collab.store.base import Checkpoint, SetDocument
+from collab.ids import START, DocumentId, Path
+from collab.store.base import Checkpoint, CreateDocument, SetDocument
 from collab.text import blob_sha
 from tests.cli.data import FILES, Data, opened, type_into
 from web.verify import Finding, Verifier
@@ -82,6 +83,14 @@ async def test_a_checkpoint_with_another_text_is_replaced(folder: pathlib.Path) 
         (found,) = await findings(data, repair=True)
         assert found.repaired is not None
         assert await findings(data) == []
+
+
+async def test_what_is_a_file_and_a_directory_at_once_is_found(folder: pathlib.Path) -> None:
+    async with opened(folder) as data:
+        row = data.rows["run.sh"]
+        await data.store.commit(changes=[CreateDocument(replace(row, id=DocumentId("x"), path=Path("run.sh/below")))])
+        found = [each for each in await findings(data) if "a file and a directory at once" in each.message]
+        assert [(each.check, each.path, each.repaired) for each in found] == [("catalog", "run.sh", None)]
 
 
 async def test_a_wrong_sha_or_size_is_made_again_from_the_log(folder: pathlib.Path) -> None:

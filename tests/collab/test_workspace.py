@@ -16,7 +16,7 @@ from collab.ids import ActorId, Millis, Path
 from collab.member import CloseCode
 from collab.objects.memory import MemoryObjects
 from collab.rooms import Rooms
-from collab.store.base import Append, Entry, EntryKind, Project
+from collab.store.base import Append, Entry, EntryKind, Project, Store
 from collab.store.memory import MemoryStore
 from collab.text import blob_sha
 from collab.workspace import Incoming, Workspace
@@ -66,9 +66,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk() -> AsyncIterator[Desk]:
+async def desk(store: Store | None = None) -> AsyncIterator[Desk]:
     ticks = count(1_000)
-    store, bus = MemoryStore(clock=lambda: Millis(next(ticks))), LocalBus()
+    store, bus = store or MemoryStore(clock=lambda: Millis(next(ticks))), LocalBus()
     async with Rooms(store, bus) as rooms:
         workspace = Workspace(store, MemoryObjects(), rooms, bus, lambda: Millis(next(ticks)))
         yield Desk(workspace, rooms, await workspace.create_project("notes", ALICE))
