@@ -393,6 +393,19 @@ async def test_into_a_project_that_has_files(home: House, tmp_path: pathlib.Path
     assert (await home.workspace.stat(home.project, Path("other.md"))).id == document
 
 
+async def test_a_submodule_is_never_replaced_by_a_file(home: House, tmp_path: pathlib.Path) -> None:
+    await bring(home, GitFolder(str(odd_repository(tmp_path / "in"))))
+    (tmp_path / "plain" / "vendor").mkdir(parents=True)
+    (tmp_path / "plain" / "vendor" / "sub").write_text("a file\n")
+    (tmp_path / "plain" / "new").write_text("new\n")
+    refused = await bring(home, Folder(str(tmp_path / "plain")), existing="replace")
+    assert refused.state == "failed"
+    assert "vendor/sub is a submodule" in refused.message
+    assert "new" not in await home.files()
+    row = await home.workspace.stat(home.project, Path("vendor/sub"))
+    assert (row.kind, row.sha) == ("submodule", "a" * 40)
+
+
 async def test_git_into_files_without_commits_brings_history_and_keeps_what_differs(
     home: House, tmp_path: pathlib.Path
 ) -> None:
