@@ -107,6 +107,8 @@ class Room:
         """Who has it open: it stays while there is one."""
         self.gone: QuireError | None = None
         self.members: dict[int, Member] = {}
+        self._entering: dict[int, Member] = {}
+        """Who has come in and has not been told anything yet."""
         self.presence = Presence()
         self.position = Position(0)
         self.loose = 0
@@ -203,7 +205,7 @@ class Room:
 
     def send_home(self, code: CloseCode, reason: str) -> None:
         """Everybody goes; what they have sent is still taken."""
-        for member in self.members.values():
+        for member in (*self.members.values(), *self._entering.values()):
             member.close(code, reason)
 
     def judge_row(self, *, deleted: bool | None, kind: DocumentKind | None) -> None:
@@ -239,12 +241,14 @@ class Room:
         """It is told where the document stands and who is here, and hears everything from then on."""
         if self.gone is not None:
             member.close(CloseCode.TRY_LATER, self.gone.message)
+        self._entering[member.session.number] = member
         self._wish(Wish(member, None))
 
     def leave(self, member: Member) -> None:
         """Its presence goes; what it has sent is still taken."""
         member.left = True
         self.members.pop(member.session.number, None)
+        self._entering.pop(member.session.number, None)
         self.presence.leave(member.session.number)
         self._bell.ring()
 
@@ -582,6 +586,7 @@ class Room:
             member.close(self._evicted.code, self._evicted.reason)
         elif vector is None:
             self.members[member.session.number] = member
+            self._entering.pop(member.session.number, None)
             # y-protocols: the server speaks first, so that a peer's offline edits come at once.
             member.send(protocol.sync_step1(self._document.state_vector()))
             self._greet(member)
