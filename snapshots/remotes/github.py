@@ -318,7 +318,8 @@ class GitHubRemote:
 
     async def _why(self, answer: Answer, new: NewCommit | None = None, *, moving: bool = False) -> QuireError:
         """What a refusal means, by what GitHub says of the repository and the branch now."""
-        facts = await self.repository.follow()
+        await self.repository.verify()
+        facts = self.repository.facts
         if facts.archived:
             return RemoteForbidden(
                 f"{facts.name} is archived, and takes no commits: unarchive it, or connect to another one."

@@ -1,7 +1,7 @@
 """A GitHub API server in Node (`emulate`), its repositories, and real git as the judge of what they hold.
 
 What it does not have, and `tests/harness/faultproxy.py` adds where a test needs it: 409 for a repository without a commit,
-redirects after a rename, ETags, secondary limits, truncated listings, push protection, rules. It serves no git protocol:
+redirects after a rename, what the asker may do in a repository, ETags, secondary limits, truncated listings, push protection, rules. It serves no git protocol:
 `copied` brings the objects over through the API, and names each by the SHA that git gives it.
 """
 
@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import httpx
-from dulwich.objects import Blob, ShaFile, Tree
+from dulwich.objects import Blob, ObjectID, ShaFile, Tree
 from dulwich.repo import Repo
 
 from collab.ids import BlobSha
@@ -136,7 +136,7 @@ class GitHubRepository:
             waiting = [("commits", self.head(branch))]
             while waiting:
                 kind, sha = waiting.pop()
-                if sha in made or sha.encode() in repo.object_store:
+                if sha in made or ObjectID(sha.encode()) in repo.object_store:
                     continue
                 answer = client.get(f"/{kind}/{sha}")
                 assert answer.is_success, f"{kind} {sha}: {answer.status_code}"
@@ -159,7 +159,9 @@ def _object(kind: str, body: Any) -> tuple[ShaFile, list[tuple[str, str]]]:
     parents = [each["sha"] for each in body["parents"]]
     lines = [f"tree {body['tree']['sha']}", *(f"parent {each}" for each in parents)]
     lines += [f"{role} {_signature(body[role])}" for role in ("author", "committer")]
-    raw = "\n".join(lines) + "\n\n" + body["message"]
+    # The server hashes a message as `git commit` would write it, with a line's end, and shows it without.
+    message = body["message"] if body["message"].endswith("\n") else f"{body['message']}\n"
+    raw = "\n".join(lines) + "\n\n" + message
     made = ShaFile.from_raw_string(1, raw.encode())
     return made, [("trees", body["tree"]["sha"]), *(("commits", each) for each in parents)]
 

@@ -342,8 +342,7 @@ async def test_many_first_files_of_an_empty_repository(empty: Place, tmp_path: p
 
 async def test_a_first_commit_that_was_interrupted_is_taken_up_again(empty: Place) -> None:
     writes: Files = {"a.md": b"a\n", "b.md": b"b\n"}
-    empty.proxy.on("POST", COMMITS, fault.status(502), times=-1, skip=1)
-    stop = empty.proxy.on("POST", TREES, fault.status(502), times=-1, skip=1)
+    stop = empty.proxy.on("POST", COMMITS, fault.status(502), times=-1)
     with pytest.raises(RemoteUnreachable):
         await commit(empty, None, writes)
     assert stop.hits > 0
@@ -493,6 +492,8 @@ async def test_a_token_that_may_only_read(place: Place) -> None:
     url = f"/repos/{place.theirs.full_name}/collaborators/bob"
     await anyio.to_thread.run_sync(place.theirs.request, "PUT", url, {"permission": "pull"})
     remote = await place.another("reader")
+    may = fault.changed(lambda body: {**body, "permissions": {"pull": True, "push": False}})
+    place.proxy.on("GET", f"^/repos/{place.theirs.full_name}$", may)
     with pytest.raises(RemoteForbidden, match="may not write"):
         await commit(remote, place.first, {"a": b"a"})
 
@@ -557,7 +558,7 @@ async def test_what_is_left_is_what_the_server_says(place: Place) -> None:
     place.proxy.on("GET", "/git/ref/", told)
     await place.remote.head()
     left = place.remote.repository.hub.left()
-    assert (left.requests, left.resets_at) == (7 - 1, 1_800_000_300_000) or left.requests == 7
+    assert (left.requests, left.resets_at) == (7, 1_800_000_300_000)
 
 
 # Reading.
