@@ -88,16 +88,27 @@ def spent(budget: Budget, kind: Kind, repository: str, now: Millis) -> Budget:
 
 
 def told(budget: Budget, remaining: int, resets_at: Millis) -> Budget:
-    """What an answer of the server says about its own count. Answers may come out of order: within one hour of the
-    server's the lower count is the newer one."""
-    if budget.remaining is not None and resets_at == budget.resets_at:
-        remaining = min(remaining, budget.remaining)
+    """What an answer of the server says about its own count: it knows what was free (a conditional read is)."""
     return replace(budget, remaining=remaining, resets_at=resets_at)
 
 
 def renewed(budget: Budget, now: Millis) -> Budget:
-    """The server's count begins again when its hour is over."""
-    return replace(budget, remaining=None) if budget.remaining is not None and now >= budget.resets_at else budget
+    """As `now` sees it. The server's count begins again when its hour is over; and a clock that went backwards makes
+    nobody wait longer than an hour."""
+    latest = Millis(now + HOUR)
+    over = budget.remaining is not None and now >= budget.resets_at
+    ahead = budget.last_write > now
+    return replace(
+        budget,
+        remaining=None if over else budget.remaining,
+        resets_at=min(budget.resets_at, latest),
+        paused_until=min(budget.paused_until, latest),
+        last_write=min(budget.last_write, now),
+        content=tuple(min(at, now) for at in budget.content) if ahead else budget.content,
+        pushes={name: tuple(min(at, now) for at in times) for name, times in budget.pushes.items()}
+        if ahead
+        else budget.pushes,
+    )
 
 
 def paused(budget: Budget, until: Millis) -> Budget:

@@ -112,11 +112,12 @@ class GitHubRemote:
             try:
                 tree = await self._build(base, new, blob)
             except EmptyRepository:
-                begun = await self._begin(new, blob)
-                if isinstance(begun, Made):
-                    return begun
-                parent, base = begun
-                tree = await self._build(base, new, blob)
+                if await self._is_empty():
+                    begun = await self._begin(new, blob)
+                    if isinstance(begun, Made):
+                        return begun
+                    parent, base = begun
+                tree = await self._build(base, new, blob, begun=True)
             commit = await self._make_commit(new, tree, parent)
             await self._move(parent, commit, new)
             return self._pushed(parent, Made(commit, tree))
@@ -236,6 +237,8 @@ class GitHubRemote:
         """The first commit of a repository: all of the new one, or a beginning for it."""
         path = _first_file(new)
         content = await blob(new.writes[path].sha)
+        if calls.blob_sha(content) != new.writes[path].sha:
+            raise Invalid(f"the content given for blob {new.writes[path].sha} is {calls.blob_sha(content)}")
         whole = len(new.writes) == 1 and new.writes[path].mode == 0o100644
         who = {} if self._hub.credential.signs else {"author": calls.author(new), "committer": calls.author(new)}
         answer = await self.repository.send(
@@ -244,7 +247,7 @@ class GitHubRemote:
             kind="push",
             again=False,
             json={
-                "message": new.message if whole else BEGINNING,
+                "message": calls.message(new) if whole else BEGINNING,
                 "content": base64.b64encode(content).decode(),
                 "branch": self.branch,
                 **who,
@@ -257,9 +260,14 @@ class GitHubRemote:
         made = Made(CommitSha(answer.body["commit"]["sha"]), TreeSha(answer.body["commit"]["tree"]["sha"]))
         return self._pushed(None, made) if whole else (made.commit, made.tree)
 
-    async def _build(self, base: TreeSha | None, new: NewCommit, blob: Blobs) -> TreeSha:
+    async def _is_empty(self) -> bool:
+        """Whether there is no commit at all; a 409 for an object may also be push protection's."""
+        answer = await self.repository.send("GET", "/commits", params={"per_page": "1"})
+        return answer.status == 409
+
+    async def _build(self, base: TreeSha | None, new: NewCommit, blob: Blobs, *, begun: bool = False) -> TreeSha:
         try:
-            return await Builder(self.repository, base).build(new, blob)
+            return await Builder(self.repository, base, begun=begun or base is not None).build(new, blob)
         except Refused as refused:
             raise await self._why(refused.answer, new) from None
 

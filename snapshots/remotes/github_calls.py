@@ -77,13 +77,22 @@ def halves(entries: Sequence[Entry]) -> tuple[Sequence[Entry], Sequence[Entry]]:
 
 def commit_body(new: NewCommit, tree: TreeSha, parents: Sequence[str], *, signed: bool) -> Mapping[str, Any]:
     """`signed`: by GitHub, which it does only when it is told neither author nor date."""
-    body: dict[str, Any] = {"message": new.message, "tree": tree, "parents": list(parents)}
+    body: dict[str, Any] = {"message": message(new), "tree": tree, "parents": list(parents)}
     return body if signed else {**body, "author": author(new)}
+
+
+def message(new: NewCommit) -> str:
+    return told(new.message)
+
+
+def told(words: str) -> str:
+    """What JSON can carry of them: a path in a message may hold bytes that are not UTF-8."""
+    return words.encode("utf-8", "replace").decode()
 
 
 def author(new: NewCommit) -> Mapping[str, str]:
     date = datetime.fromtimestamp(new.at, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"name": new.author.name, "email": new.author.email, "date": date}
+    return {"name": told(new.author.name), "email": new.author.email, "date": date}
 
 
 def listed(entries: Iterable[Mapping[str, Any]], prefix: str = "") -> tuple[dict[Path, TreeEntry], dict[str, TreeSha]]:

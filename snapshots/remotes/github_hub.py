@@ -16,7 +16,7 @@ task that makes the requests.
 from __future__ import annotations
 
 import contextlib
-import ssl
+import email.utils
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -130,6 +130,7 @@ class Hub:
         limits: Limits | None = None,
         pause: Callable[[float], Awaitable[None]] = sleep,
         timeout: float = TIMEOUT,
+        proxy: str | None = None,
     ) -> None:
         self.credential = credential
         self.clock = clock
@@ -144,7 +145,9 @@ class Hub:
             user_agent="Quire",
             follow_redirects=False,
             timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
-            ssl_verify=ssl.create_default_context(),
+            ssl_verify=httpx.create_ssl_context(),
+            trust_env=False,
+            proxy=proxy,
             http_cache=False,
             throttler=_Turns(self),
             auto_retry=False,
@@ -201,15 +204,22 @@ class Hub:
 
     async def turn(self, kind: Kind, repository: str) -> None:
         """Waits until such a request may go out, and counts it."""
+        if kind == "read":
+            # Reads do not queue behind a write that waits.
+            await self._turn(kind, repository)
+            return
         async with self._turns:
-            now = self.clock()
-            self.budget = budget.renewed(self.budget, now)
-            clear = budget.clear_at(self.budget, self.limits, kind, repository, now)
-            if clear - now > PATIENCE:
-                raise RemotePaused("GitHub's rate limit is reached: edits go out when it ends.", until=clear)
-            if clear > now:
-                await self._pause((clear - now) / 1000)
-            self.budget = budget.spent(self.budget, kind, repository, max(clear, self.clock()))
+            await self._turn(kind, repository)
+
+    async def _turn(self, kind: Kind, repository: str) -> None:
+        now = self.clock()
+        self.budget = budget.renewed(self.budget, now)
+        clear = budget.clear_at(self.budget, self.limits, kind, repository, now)
+        if clear - now > PATIENCE:
+            raise RemotePaused("GitHub's rate limit is reached: edits go out when it ends.", until=clear)
+        if clear > now:
+            await self._pause((clear - now) / 1000)
+        self.budget = budget.spent(self.budget, kind, repository, max(clear, self.clock()))
 
     async def _once(
         self,
@@ -247,19 +257,30 @@ class Hub:
 
     def _note(self, raw: httpx.Response) -> None:
         """The server's own count, and its wish for a pause."""
-        remaining, reset = _number(raw.headers, "x-ratelimit-remaining"), _number(raw.headers, "x-ratelimit-reset")
+        remaining, reset = _number(raw.headers, "x-ratelimit-remaining"), self._reset(raw.headers)
         if remaining is not None and reset is not None:
-            self.budget = budget.told(self.budget, remaining, Millis(reset * 1000))
+            self.budget = budget.told(self.budget, remaining, reset)
         if raw.status_code not in (403, 429):
             return
         after = _number(raw.headers, "retry-after")
         if after is not None:
             raise self.pause_for(after * 1000, "GitHub asks for a pause: edits go out after it.")
         if remaining == 0 and reset is not None:
-            wait = max(0, reset * 1000 - self.clock())
+            wait = max(0, reset - self.clock())
             raise self.pause_for(wait, "GitHub's rate limit is reached: edits go out when it ends.")
         if raw.status_code == 429:
             raise self.pause_for(UNTOLD, "GitHub asks for a pause: edits go out after it.")
+
+    def _reset(self, headers: httpx.Headers) -> Millis | None:
+        """When the server's hour ends, by our clock: it says so by its own, and what time that is."""
+        reset, told_at = _number(headers, "x-ratelimit-reset"), headers.get("date")
+        if reset is None or told_at is None:
+            return Millis(reset * 1000) if reset is not None else None
+        try:
+            its_now = email.utils.parsedate_to_datetime(told_at).timestamp()
+        except ValueError:
+            return Millis(reset * 1000)
+        return Millis(self.clock() + int((reset - its_now) * 1000))
 
 
 class _Turns(BaseThrottler):

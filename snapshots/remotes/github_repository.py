@@ -11,11 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from collab.ids import BlobSha, Millis
 from snapshots.budget import Kind
 from snapshots.remotes.github_hub import Answer, Hub
 from snapshots.remotes.refusals import RemoteGone, RemoteUnreachable
 
 MOVED: Final = frozenset({301, 302, 307, 308})
+
+BLOBS_KNOWN: Final = 20_000
+BLOBS_KEPT: Final = 6 * 3_600_000
+"""How many blobs without a commit are remembered, and for how many milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,18 @@ class Repository:
     def __init__(self, hub: Hub, facts: Facts) -> None:
         self.hub = hub
         self.facts = facts
+        self._blobs: dict[BlobSha, Millis] = {}
+
+    def made(self, sha: BlobSha) -> None:
+        """A blob is there now, though no commit names it yet."""
+        self._blobs[sha] = self.hub.clock()
+        if len(self._blobs) > BLOBS_KNOWN:
+            del self._blobs[next(iter(self._blobs))]
+
+    def has(self, sha: BlobSha) -> bool:
+        """Whether it was made so lately that GitHub still has it."""
+        at = self._blobs.get(sha)
+        return at is not None and 0 <= self.hub.clock() - at < BLOBS_KEPT
 
     async def send(
         self,

@@ -92,10 +92,11 @@ async def _get(repository: Repository, sha: TreeSha, *, recursive: bool) -> Mapp
 
 
 class Builder:
-    """Builds the tree of one commit on `base` (None: on nothing)."""
+    """Builds the tree of one commit on `base` (None: on nothing). `begun`: the repository is known to have commits."""
 
-    def __init__(self, repository: Repository, base: TreeSha | None) -> None:
+    def __init__(self, repository: Repository, base: TreeSha | None, *, begun: bool) -> None:
         self._repository = repository
+        self._begun = begun
         self._tree = base
         self._listing: Listing | None = None
         self._refused: dict[Path, Reason] = {}
@@ -153,17 +154,22 @@ class Builder:
         return calls.entry(path, at) if await self._blob(path, content) else None
 
     async def _blob(self, path: Path, content: bytes) -> bool:
-        """Makes a blob; whether GitHub took it."""
+        """Makes a blob; whether GitHub took it. One that was made lately is there: what a pause has interrupted goes on
+        where it was, and does not begin again until the next pause."""
+        sha = calls.blob_sha(content)
+        if self._repository.has(sha):
+            return True
         if len(content) > calls.BLOB_BYTES:
             self._refused[path] = "too_large"
             return False
         answer = await self._send("/git/blobs", calls.blob(content))
         if answer.ok:
+            self._repository.made(sha)
             return True
         reasons: Mapping[int, Reason] = {409: "secret", 413: "too_large", 422: "refused"}
         if answer.status not in reasons:
             raise Refused(answer)
-        if answer.status == 409 and self._tree is None:
+        if answer.status == 409 and not self._begun:
             raise EmptyRepository
         self._refused[path] = reasons[answer.status]
         return False
@@ -185,7 +191,7 @@ class Builder:
             if answer.ok:
                 self._tree = TreeSha(answer.body["sha"])
             elif answer.status == 409 and not blobs_made:
-                if self._tree is None:
+                if not self._begun:
                     raise EmptyRepository
                 await self._post(await self._as_blobs(part), blobs_made=True)
             elif answer.status != 422:

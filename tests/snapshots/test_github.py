@@ -95,7 +95,8 @@ async def empty(github: GitHubServer) -> AsyncIterator[Place]:
     time = Time()
     async with fault_proxy(github.url) as proxy:
         refuse = fault.status(409, {"message": "Git Repository is empty."})
-        rules = [proxy.on(*each, refuse, times=-1) for each in (("GET", "/git/ref/"), ("POST", "/git/"))]
+        refused = (("GET", "/git/ref/"), ("GET", "/commits"), ("POST", "/git/"))
+        rules = [proxy.on(*each, refuse, times=-1) for each in refused]
 
         async def begun(request: fault.Request, forward: fault.Forward) -> fault.Reply:
             for rule in rules:
@@ -401,6 +402,14 @@ async def test_push_protection_holds_back_the_file_and_not_the_rest(place: Place
     assert set(await place.remote.tree(made.commit)) == {"README.md", "a.md", "z.md"}
 
 
+async def test_a_secret_on_a_branch_of_its_own_is_no_empty_repository(place: Place) -> None:
+    place.proxy.on("POST", BLOBS, fault.status(409), times=2)
+    with pytest.raises(FilesRefused) as caught:
+        await commit(place.remote.on("side"), None, {"raw.bin": b"\0secret", "a": b"a"})
+    assert caught.value.files == {Path("raw.bin"): "secret"}
+    assert not any(each.startswith("PUT") for each in place.proxy.requests)
+
+
 async def test_a_token_that_may_not_change_workflows(place: Place) -> None:
     place.proxy.on("POST", TREES, fault.status(404))
     with pytest.raises(FilesRefused) as caught:
@@ -553,12 +562,32 @@ async def test_the_seventh_push_of_a_minute_waits(place: Place) -> None:
     await commit(remote, head, {"a": b"more"})
 
 
+async def test_a_commit_that_a_limit_interrupts_goes_on_where_it_was(place: Place) -> None:
+    remote = await place.another(limits=dataclasses.replace(GENEROUS, content_an_hour=8))
+    writes = {f"{n}.bin": b"\0%d" % n for n in range(14)}
+    sent: list[int] = []
+    for _ in range(2):
+        with pytest.raises(RemotePaused) as caught:
+            await commit(remote, place.first, writes)
+        sent.append(place.proxy.clear().count("POST /git/blobs"))
+        place.time.now = caught.value.until + 3_600_000
+    made = await commit(remote, place.first, writes)
+    assert (sent, place.proxy.clear().count("POST /git/blobs")) == ([8, 6], 0)
+    assert len(await remote.tree(made.commit)) == 15
+
+
+async def test_what_a_message_says_of_odd_names_can_be_sent(place: Place) -> None:
+    made = await commit(place, place.first, {"a": b"a"}, message="Edit caf\udce9\n")
+    assert await place.head() == made.commit
+    assert (await place.log())[0] == "Edit caf?"
+
+
 async def test_what_is_left_is_what_the_server_says(place: Place) -> None:
     told = fault.changed(lambda body: body, x_ratelimit_remaining="7", x_ratelimit_reset="1800000300")
     place.proxy.on("GET", "/git/ref/", told)
     await place.remote.head()
     left = place.remote.repository.hub.left()
-    assert (left.requests, left.resets_at) == (7, 1_800_000_300_000)
+    assert (left.requests, left.resets_at) == (6, 1_800_000_300_000), "one more went out since: whose name it is"
 
 
 # Reading.
