@@ -29,6 +29,7 @@ from githubkit.auth import BaseAuthStrategy
 from githubkit.exception import RequestError, RequestFailed
 from githubkit.throttling import BaseThrottler
 
+from collab.errors import QuireError
 from collab.ids import Millis
 from snapshots import budget
 from snapshots.budget import Budget, Kind, Left, Limits
@@ -49,6 +50,9 @@ PATIENCE: Final = 5_000
 
 UNTOLD: Final = 60_000
 """Milliseconds of a pause whose length nobody has told: GitHub asks for a minute at least."""
+
+RENEWED_BEFORE: Final = 300_000
+"""Milliseconds before its end that a token is not used any more: a large commit takes minutes."""
 
 TURN: Final = "quire.turn"
 """Where a request carries its kind and repository, from `send` to the throttler."""
@@ -81,20 +85,28 @@ class PersonalToken:
         return False
 
 
-class FetchedToken:
-    """A token that is fetched when it is needed and kept until it is refused: an App's, or one from a vault."""
+@dataclass(frozen=True, slots=True)
+class Token:
+    value: str
+    ends_at: Millis | None = None
 
-    def __init__(self, fetch: Callable[[], Awaitable[str]], *, signs: bool) -> None:
+
+class FetchedToken:
+    """A token that is fetched when it is needed, and kept until it is refused or about to end: an App's, or a vault's."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[Token]], *, clock: Callable[[], Millis], signs: bool) -> None:
         self._fetch = fetch
+        self._clock = clock
         self.signs = signs
-        self._token: str | None = None
+        self._token: Token | None = None
         self._lock = anyio.Lock()
 
     async def token(self) -> str:
         async with self._lock:
-            if self._token is None:
-                self._token = await self._fetch()
-            return self._token
+            held = self._token
+            if held is None or (held.ends_at is not None and held.ends_at - self._clock() < RENEWED_BEFORE):
+                held = self._token = await self._fetch()
+            return held.value
 
     def drop(self) -> bool:
         self._token = None
@@ -238,6 +250,9 @@ class Hub:
         except RequestFailed as failed:
             raw = failed.response.raw_response
         except RequestError as broken:
+            if isinstance(broken.exc, QuireError):
+                # The credential's own: a token that could not be had.
+                raise broken.exc from None
             raise RemoteUnreachable(
                 f"GitHub did not answer ({type(broken.exc).__name__}): it is tried again."
             ) from broken
@@ -257,7 +272,8 @@ class Hub:
 
     def _note(self, raw: httpx.Response) -> None:
         """The server's own count, and its wish for a pause."""
-        remaining, reset = _number(raw.headers, "x-ratelimit-remaining"), self._reset(raw.headers)
+        remaining, ends = _number(raw.headers, "x-ratelimit-remaining"), _number(raw.headers, "x-ratelimit-reset")
+        reset = self.ours(ends * 1000, raw.headers) if ends is not None else None
         if remaining is not None and reset is not None:
             self.budget = budget.told(self.budget, remaining, reset)
         if raw.status_code not in (403, 429):
@@ -271,16 +287,13 @@ class Hub:
         if raw.status_code == 429:
             raise self.pause_for(UNTOLD, "GitHub asks for a pause: edits go out after it.")
 
-    def _reset(self, headers: httpx.Headers) -> Millis | None:
-        """When the server's hour ends, by our clock: it says so by its own, and what time that is."""
-        reset, told_at = _number(headers, "x-ratelimit-reset"), headers.get("date")
-        if reset is None or told_at is None:
-            return Millis(reset * 1000) if reset is not None else None
+    def ours(self, its: int, headers: httpx.Headers) -> Millis:
+        """A time of the server's, by our clock: an answer also says what time it is there."""
         try:
-            its_now = email.utils.parsedate_to_datetime(told_at).timestamp()
+            its_now = email.utils.parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else None
         except ValueError:
-            return Millis(reset * 1000)
-        return Millis(self.clock() + int((reset - its_now) * 1000))
+            its_now = None
+        return Millis(its) if its_now is None else Millis(self.clock() + its - int(its_now * 1000))
 
 
 class _Turns(BaseThrottler):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import itertools
+import json
 import pathlib
 import secrets
 import subprocess
@@ -38,8 +39,9 @@ STARTED_WITHIN: Final = 30.0
 class GitHubServer:
     """One server process, shared by the tests of a process; each test makes its own repositories."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, app: str, installation: int, key: str) -> None:
         self.url = url
+        self.app, self.installation, self.key = app, installation, key
         self._turns = itertools.cycle(range(50))
 
     def token(self) -> str:
@@ -67,9 +69,10 @@ def github_server() -> Iterator[GitHubServer]:
         assert process.stdout is not None
         assert process.stdin is not None
         try:
-            url = process.stdout.readline().strip()
-            assert url.startswith("http://"), url + process.stdout.read()
-            yield GitHubServer(url)
+            said = process.stdout.readline()
+            assert said.startswith("{"), said + process.stdout.read()
+            told = json.loads(said)
+            yield GitHubServer(told["url"], told["app"], told["installation"], told["key"])
         finally:
             process.stdin.close()
             process.wait(STARTED_WITHIN)

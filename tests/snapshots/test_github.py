@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import pathlib
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
@@ -22,7 +23,8 @@ from snapshots.budget import Limits
 from snapshots.remotes import github_repository
 from snapshots.remotes.base import Author, Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry
 from snapshots.remotes.github import BEGINNING, GitHubRemote
-from snapshots.remotes.github_hub import FetchedToken, Hub, PersonalToken
+from snapshots.remotes.github_app import installation
+from snapshots.remotes.github_hub import FetchedToken, Hub, PersonalToken, Token
 from snapshots.remotes.refusals import (
     BranchProtected,
     FilesRefused,
@@ -64,6 +66,15 @@ class Place:
         self.proxy.clear()
         return found
 
+    def app(self, key: str | None = None, number: int | None = None) -> Hub:
+        """The App's way there, by the clock that the server has: it says when a token ends."""
+        server = self.server
+        self.time.now = int(time.time() * 1000)
+        credential = installation(
+            server.app, key or server.key, number or server.installation, clock=self.time, api=self.proxy.url
+        )
+        return hub_to(self.proxy.url, credential, self.time)
+
     async def push(self, path: str = "theirs.txt", content: bytes = b"theirs\n") -> CommitSha:
         return CommitSha(await anyio.to_thread.run_sync(self.theirs.push, path, content))
 
@@ -79,20 +90,20 @@ class Place:
 @pytest.fixture
 async def place(github: GitHubServer) -> AsyncIterator[Place]:
     theirs = github.make(begun=True)
-    time = Time()
+    clock = Time()
     async with fault_proxy(github.url) as proxy:
-        hub = hub_to(proxy.url, theirs.token, time)
+        hub = hub_to(proxy.url, theirs.token, clock)
         remote = GitHubRemote(await github_repository.find(hub, theirs.full_name), "main")
         first = CommitSha(theirs.head())
         proxy.clear()
-        yield Place(github, theirs, proxy, time, remote, first)
+        yield Place(github, theirs, proxy, clock, remote, first)
 
 
 @pytest.fixture
 async def empty(github: GitHubServer) -> AsyncIterator[Place]:
     """A repository without a commit, where nothing can be made, as GitHub has it."""
     theirs = github.make()
-    time = Time()
+    clock = Time()
     async with fault_proxy(github.url) as proxy:
         refuse = fault.status(409, {"message": "Git Repository is empty."})
         refused = (("GET", "/git/ref/"), ("GET", "/commits"), ("POST", "/git/"))
@@ -105,10 +116,10 @@ async def empty(github: GitHubServer) -> AsyncIterator[Place]:
 
         proxy.on("PUT", "/contents/", begun, times=-1)
         remote = GitHubRemote(
-            await github_repository.find(hub_to(proxy.url, theirs.token, time), theirs.full_name), "main"
+            await github_repository.find(hub_to(proxy.url, theirs.token, clock), theirs.full_name), "main"
         )
         proxy.clear()
-        yield Place(github, theirs, proxy, time, remote, CommitSha(""))
+        yield Place(github, theirs, proxy, clock, remote, CommitSha(""))
 
 
 Files = Mapping[str, bytes | tuple[bytes, int]]
@@ -214,13 +225,9 @@ async def test_an_app_gives_no_author_and_a_person_does(place: Place) -> None:
         bodies.append(request.json)
         return await forward()
 
-    async def fetch() -> str:
-        return place.theirs.token
-
     place.proxy.on("POST", COMMITS, read, times=2)
     made = await commit(place, place.first, {"a": b"a"})
-    hub = hub_to(place.proxy.url, FetchedToken(fetch, signs=True), place.time)
-    app = GitHubRemote(await github_repository.find(hub, place.theirs.full_name), "main")
+    app = GitHubRemote(await github_repository.find(place.app(), place.theirs.full_name), "main")
     await commit(app, made.commit, {"a": b"b"})
     assert bodies[0]["author"] == {"name": "Alice", "email": "alice@example.org", "date": "2023-11-14T22:13:20Z"}
     assert bodies[1].keys() == {"message", "tree", "parents"}
@@ -478,15 +485,39 @@ async def test_a_refusal_that_nothing_explains_is_tried_again_later(place: Place
 async def test_a_refused_token_is_dropped_once(place: Place) -> None:
     tokens = iter(["old", place.theirs.token, "never asked for"])
 
-    async def fetch() -> str:
+    async def fetch() -> Token:
         await anyio.lowlevel.checkpoint()
-        return next(tokens)
+        return Token(next(tokens))
 
     place.proxy.on("GET", "/git/ref/", fault.status(401))
-    hub = hub_to(place.proxy.url, FetchedToken(fetch, signs=False), place.time)
+    hub = hub_to(place.proxy.url, FetchedToken(fetch, clock=place.time, signs=False), place.time)
     remote = GitHubRemote(github_repository.Repository(hub, place.remote.repository.facts), "main")
     assert await remote.head() == place.first
     assert next(tokens) == "never asked for"
+
+
+async def test_an_apps_token_is_made_once_and_again_before_it_ends(place: Place) -> None:
+    remote = GitHubRemote(await github_repository.find(place.app(), place.theirs.full_name), "main")
+    made = await commit(remote, place.first, {"a": b"a"})
+    asked = f"POST /app/installations/{place.server.installation}/access_tokens"
+    assert place.proxy.clear().count(asked) == 1
+    place.time.now += 56 * 60_000
+    await commit(remote, made.commit, {"a": b"b"})
+    assert place.proxy.clear().count(asked) == 1
+    place.proxy.on("GET", "/git/ref/", fault.status(401))
+    assert await remote.head() == await place.head()
+    assert place.proxy.clear().count(asked) == 1
+
+
+async def test_an_app_that_is_not_installed_is_said_so(place: Place) -> None:
+    hub = place.app(number=71)
+    with pytest.raises(RemoteForbidden, match="not installed"):
+        await github_repository.find(hub, place.theirs.full_name)
+    with pytest.raises(Invalid, match="private key"):
+        place.app(key="no key at all")
+    place.proxy.on("POST", "/access_tokens$", fault.status(503), times=-1)
+    with pytest.raises(RemoteUnreachable):
+        await github_repository.find(place.app(), place.theirs.full_name)
 
 
 async def test_a_revoked_token_is_said_so(place: Place) -> None:

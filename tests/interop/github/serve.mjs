@@ -1,4 +1,4 @@
-// A GitHub API server on loopback: prints its URL, and serves until its standard input ends.
+// A GitHub API server on loopback: prints where and an App's key, and serves until its standard input ends.
 import { createServer } from 'node:net'
 import { createEmulator } from 'emulate'
 
@@ -30,10 +30,20 @@ const server = await createEmulator({
         { login: 'alice', name: 'Alice', email: 'alice@example.org' },
         { login: 'bob', name: 'Bob', email: 'bob@example.org' },
       ],
+      apps: [
+        {
+          app_id: 7,
+          slug: 'quire',
+          name: 'Quire',
+          permissions: { contents: 'write', metadata: 'read', pull_requests: 'write' },
+          installations: [{ installation_id: 70, account: 'alice', repository_selection: 'all' }],
+        },
+      ],
     },
   },
 })
-console.log(`http://127.0.0.1:${port}`)
+const key = server.generatedSecrets.find((each) => each.kind === 'github.app_private_key').value
+console.log(JSON.stringify({ url: `http://127.0.0.1:${port}`, app: '7', installation: 70, key }))
 process.stdin.resume()
 process.stdin.on('end', async () => {
   await server.close()
