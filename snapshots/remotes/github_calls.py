@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -127,6 +127,19 @@ def clashing(gone: Iterable[Path], writes: Mapping[Path, TreeEntry]) -> set[Path
     """Of what is taken out, what has to go in a call of its own, first: a file becomes a directory, or a directory one."""
     above = {parent for path in writes for parent in _parents(path)}
     return {path for path in gone if path in above or any(parent in writes for parent in _parents(path))}
+
+
+def outcome(
+    before: Mapping[Path, TreeEntry], gone: Set[Path], writes: Mapping[Path, TreeEntry]
+) -> Mapping[Path, TreeEntry]:
+    """The files of the commit: what is written also replaces the directory that stood there, and the file above it."""
+    above = {parent for path in writes for parent in _parents(path)}
+    kept = {
+        path: each
+        for path, each in before.items()
+        if path not in gone and path not in above and not any(parent in writes for parent in _parents(path))
+    }
+    return {**kept, **writes}
 
 
 def emptied(gone: Iterable[Path], rest: Iterable[Path]) -> list[Path]:

@@ -97,7 +97,8 @@ class Builder:
     def __init__(self, repository: Repository, base: TreeSha | None, *, begun: bool) -> None:
         self._repository = repository
         self._begun = begun
-        self._tree = base
+        # Nothing is not a tree that GitHub must know.
+        self._tree = base if base != trees.EMPTY_TREE else None
         self._listing: Listing | None = None
         self._refused: dict[Path, Reason] = {}
 
@@ -107,7 +108,7 @@ class Builder:
         if self._refused:
             raise FilesRefused(self._refused)
         if self._tree is None:
-            raise Invalid("a first commit has to hold a file")
+            raise Invalid("a commit on nothing has to hold a file")
         if new.deletes and self._listing is not None:
             await self._compare(self._listing, new)
         return self._tree
@@ -239,10 +240,8 @@ class Builder:
         """The tree must be git's own; a server that leaves empty directories behind is told to take them out."""
         if before.lossy or before.hollow:
             return
-        gone = [path for path in new.deletes if path in before.files and path not in new.writes]
-        kept = {path: each for path, each in before.files.items() if path not in set(gone)}
-        obstacles = {each for path in new.writes for each in _obstacles(kept, path)} if new.writes else set()
-        rest = {path: each for path, each in kept.items() if path not in obstacles} | dict(new.writes)
+        gone = {path for path in new.deletes if path in before.files and path not in new.writes}
+        rest = calls.outcome(before.files, gone, new.writes)
         wanted = await anyio.to_thread.run_sync(trees.tree_of, rest)
         if self._tree != wanted and (empty := calls.emptied(gone, rest)):
             await self._post([calls.nothing(path, trees.DIRECTORY) for path in empty])
@@ -251,14 +250,6 @@ class Builder:
 
     async def _send(self, tail: str, body: Mapping[str, object], *, again: bool = True) -> Answer:
         return await self._repository.send("POST", tail, kind="content", json=body, again=again)
-
-
-def _obstacles(files: Mapping[Path, TreeEntry], path: Path) -> Iterable[Path]:
-    above = path.rfind("/")
-    while above > 0:
-        if (parent := Path(path[:above])) in files:
-            yield parent
-        above = path.rfind("/", 0, above)
 
 
 def _parts(entries: Sequence[Entry]) -> Iterable[Sequence[Entry]]:

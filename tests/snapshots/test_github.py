@@ -19,6 +19,7 @@ import pytest
 
 from collab.errors import Invalid, NotFound, Unavailable
 from collab.ids import BlobSha, Path
+from snapshots import trees
 from snapshots.budget import Limits
 from snapshots.remotes import github_repository
 from snapshots.remotes.base import Author, Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry
@@ -424,6 +425,20 @@ async def test_a_token_that_may_not_change_workflows(place: Place) -> None:
     assert caught.value.files == {Path(".github/workflows/ci.yml"): "workflow"}
 
 
+async def test_a_directory_is_replaced_beside_deletions(place: Place) -> None:
+    made = await commit(place, place.first, {"a/b": b"b", "a/c/d": b"d", "e": b"e", "gone": b"x"})
+    after = await commit(place, made.commit, {"a": b"file", "e/f": b"f"}, ("gone",))
+    assert set(await place.remote.tree(after.commit)) == {"README.md", "a", "e/f"}
+
+
+async def test_everything_is_deleted_and_something_comes_back(place: Place) -> None:
+    made = await commit(place, place.first, {}, ("README.md",))
+    assert made.tree == trees.EMPTY_TREE
+    assert await place.remote.tree(made.commit) == {}
+    after = await commit(place, made.commit, {"a/b": b"b"})
+    assert set(await place.remote.tree(after.commit)) == {"a/b"}
+
+
 async def test_a_tree_that_is_not_gits_is_not_committed(place: Place) -> None:
     made = await commit(place, place.first, {"a/b": b"b", "c": b"c"})
     place.proxy.on("POST", TREES, fault.changed(lambda body: {**body, "sha": made.tree}), times=-1)
@@ -553,6 +568,12 @@ async def test_an_archived_repository(place: Place) -> None:
         (fault.status(429, retry_after="5"), 5),
         (fault.status(403, x_ratelimit_remaining="0", x_ratelimit_reset="1800000300"), 300),
         (fault.status(429), 60),
+        (
+            fault.status(
+                403, x_ratelimit_remaining="0", x_ratelimit_reset="1000000100", date="Sun, 09 Sep 2001 01:46:40 GMT"
+            ),
+            100,
+        ),
         (fault.status(403, retry_after="Fri, 20 Nov 2026 20:00:00 GMT"), 60),
     ],
 )
