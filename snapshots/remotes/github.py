@@ -19,23 +19,24 @@ What breaks it: two `Hub`s with one credential pace themselves apart, and are pa
 from __future__ import annotations
 
 import base64
-import urllib.parse
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
 
-from collab.errors import Invalid, NotFound, QuireError, Unavailable
+from collab.errors import Invalid, NotFound, QuireError
 from collab.ids import BlobSha, Millis, Path
 from snapshots import trees
 from snapshots.remotes import github_calls as calls
-from snapshots.remotes import github_tree
+from snapshots.remotes import github_reading
 from snapshots.remotes.base import Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry, TreeSha
-from snapshots.remotes.github_hub import UNTOLD, Answer
+from snapshots.remotes.github_calls import quoted
+from snapshots.remotes.github_hub import Answer
+from snapshots.remotes.github_reasons import why
 from snapshots.remotes.github_repository import Repository
-from snapshots.remotes.github_tree import Builder, EmptyRepository, Refused
-from snapshots.remotes.refusals import BranchProtected, FilesRefused, RemoteForbidden, RemoteUnreachable
+from snapshots.remotes.github_tree import Builder, EmptyRepository, Refused, listing
+from snapshots.remotes.refusals import FilesRefused, RemoteUnreachable
 
 LAG: Final = 60_000
 """Milliseconds for which reads may be older than our own push."""
@@ -44,10 +45,6 @@ BEGINNING: Final = "Begin this repository"
 """The message of a first commit that only makes room for the next one."""
 
 BLOBS_AT_ONCE: Final = 8
-
-COMMITS_A_PAGE: Final = 100
-PAGES_AT_MOST: Final = 50
-"""How far back a trailer is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ class GitHubRemote:
 
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
         async with self._hub.session():
-            found = await github_tree.listing(self.repository, await self._tree_sha(commit))
+            found = await listing(self.repository, await self._tree_sha(commit))
             if found.lossy:
                 raise Invalid(
                     f"{self.repository.facts.name} has files whose names are not UTF-8, which GitHub's API cannot carry: "
@@ -102,7 +99,7 @@ class GitHubRemote:
         for n in range(0, len(shas), BLOBS_AT_ONCE):
             batch = shas[n : n + BLOBS_AT_ONCE]
             # The client is entered and left between two yields: what a generator enters, its consumer is in as well.
-            found = await self._contents(batch)
+            found = await github_reading.contents(self.repository, batch)
             for sha in batch:
                 yield sha, found[sha]
 
@@ -124,7 +121,7 @@ class GitHubRemote:
 
     async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
         async with self._hub.session():
-            return await self._find(trailer, since)
+            return await github_reading.find(self.repository, self.branch, trailer, since)
 
     async def ensure_branch(self, at: CommitSha) -> CommitSha:
         """The branch exists; made at `at` when it does not. Where it stands."""
@@ -177,7 +174,7 @@ class GitHubRemote:
     async def _ref(self) -> CommitSha | None:
         """What GitHub says of it; None: there is no such branch, or nothing at all, in a repository that is there."""
         asked = {"If-None-Match": self._held[0]} if self._held is not None else None
-        answer = await self.repository.send("GET", f"/git/ref/heads/{_quoted(self.branch)}", headers=asked)
+        answer = await self.repository.send("GET", f"/git/ref/heads/{quoted(self.branch)}", headers=asked)
         if answer.status == 304 and self._held is not None:
             return self._held[1]
         self._held = None
@@ -229,7 +226,7 @@ class GitHubRemote:
         if not answer.ok or answer.body["parents"] or answer.body["message"].rstrip("\n") != BEGINNING:
             return None
         tree = TreeSha(answer.body["tree"]["sha"])
-        files = (await github_tree.listing(self.repository, tree)).files
+        files = (await listing(self.repository, tree)).files
         known = all(path in new.writes and new.writes[path].sha == each.sha for path, each in files.items())
         return tree if known else None
 
@@ -243,7 +240,7 @@ class GitHubRemote:
         who = {} if self._hub.credential.signs else {"author": calls.author(new), "committer": calls.author(new)}
         answer = await self.repository.send(
             "PUT",
-            f"/contents/{_quoted(path)}",
+            f"/contents/{quoted(path)}",
             kind="push",
             again=False,
             json={
@@ -301,7 +298,7 @@ class GitHubRemote:
         raise unclear
 
     async def _patch(self, commit: CommitSha) -> Answer:
-        tail = f"/git/refs/heads/{_quoted(self.branch)}"
+        tail = f"/git/refs/heads/{quoted(self.branch)}"
         body = {"sha": commit, "force": False}
         return await self.repository.send("PATCH", tail, kind="push", again=False, json=body)
 
@@ -322,97 +319,8 @@ class GitHubRemote:
         self._seen = made.commit
         return made
 
-    # Why not.
-
     async def _why(self, answer: Answer, new: NewCommit | None = None, *, moving: bool = False) -> QuireError:
-        """What a refusal means, by what GitHub says of the repository and the branch now."""
-        await self.repository.verify()
-        facts = self.repository.facts
-        if facts.archived:
-            return RemoteForbidden(
-                f"{facts.name} is archived, and takes no commits: unarchive it, or connect to another one."
-            )
-        if facts.may_push is False:
-            return RemoteForbidden(f"The token may not write to {facts.name}: give it that permission.")
-        workflows = [path for path in (new.writes if new else ()) if path.startswith(calls.WORKFLOWS)]
-        if workflows and answer.status in (403, 404):
-            return FilesRefused(dict.fromkeys(workflows, "workflow"))
-        if moving and await self._protected():
-            return BranchProtected(self.branch)
-        if answer.status == 403:
-            return self._hub.pause_for(
-                UNTOLD, f"GitHub refuses to go on with {facts.name}, and gives no reason we can see."
-            )
-        return Unavailable(
-            f"GitHub refused ({answer.status}) what should change {facts.name}, and gives no reason we can see.",
-            code="remote_refused",
-        )
-
-    async def _protected(self) -> bool:
-        """By the branch itself, or by the rules of the repository or its owner."""
-        branch = _quoted(self.branch)
-        answer = await self.repository.send("GET", f"/branches/{branch}")
-        if answer.ok and answer.body["protected"]:
-            return True
-        answer = await self.repository.send("GET", f"/rules/branches/{branch}")
-        return answer.ok and bool(answer.body)
-
-    # Reading.
-
-    async def _contents(self, shas: Sequence[BlobSha]) -> Mapping[BlobSha, bytes]:
-        found: dict[BlobSha, bytes] = {}
-        failures: list[QuireError] = []
-
-        async def fetch(sha: BlobSha) -> None:
-            try:
-                found[sha] = await content(sha)
-            except QuireError as failure:
-                failures.append(failure)
-
-        async def content(sha: BlobSha) -> bytes:
-            answer = await self.repository.send("GET", f"/git/blobs/{sha}")
-            if not answer.ok:
-                raise NotFound(f"{self.repository.facts.name} has no blob {sha}")
-            made = base64.b64decode(answer.body["content"])
-            if calls.blob_sha(made) != sha:
-                raise Unavailable(f"what GitHub gives for blob {sha} is {calls.blob_sha(made)}")
-            return made
-
-        async with self._hub.session(), anyio.create_task_group() as group:
-            for sha in dict.fromkeys(shas):
-                group.start_soon(fetch, sha)
-        if failures:
-            raise failures[0]
-        return found
-
-    async def _find(self, trailer: str, since: CommitSha | None) -> CommitSha | None:
-        """Newest first, until a page that holds `since`: what has `since` below it is listed, or was, by then."""
-        seen: dict[str, Mapping[str, Any]] = {}
-        for page in range(1, PAGES_AT_MOST + 1):
-            asked = {"sha": self.branch, "per_page": str(COMMITS_A_PAGE), "page": str(page)}
-            answer = await self.repository.send("GET", "/commits", params=asked)
-            if answer.status in (404, 409):
-                return None
-            if not answer.ok:
-                raise await self._why(answer)
-            seen.update((each["sha"], each) for each in answer.body)
-            if since in seen or len(answer.body) < COMMITS_A_PAGE:
-                return _with_trailer(seen, trailer, since)
-        raise Unavailable(f"commit {since} is not among the last {PAGES_AT_MOST * COMMITS_A_PAGE} of {self.branch}")
-
-
-def _with_trailer(seen: Mapping[str, Mapping[str, Any]], trailer: str, since: CommitSha | None) -> CommitSha | None:
-    """The newest with the trailer that is neither `since` nor below it."""
-    known: set[str] = set()
-    waiting: list[str] = [since] if since is not None else []
-    while waiting:
-        if (sha := waiting.pop()) in seen and sha not in known:
-            known.add(sha)
-            waiting.extend(parent["sha"] for parent in seen[sha]["parents"])
-    for sha, each in seen.items():
-        if sha not in known and trailer in each["commit"]["message"].splitlines():
-            return CommitSha(sha)
-    return None
+        return await why(self.repository, self.branch, answer, new, moving=moving)
 
 
 def _first_file(new: NewCommit) -> Path:
@@ -421,10 +329,6 @@ def _first_file(new: NewCommit) -> Path:
     if not files:
         raise Invalid("the first commit of a repository on GitHub has to hold a file")
     return min(files, key=lambda path: (new.writes[path].mode != 0o100644, path))
-
-
-def _quoted(name: str) -> str:
-    return urllib.parse.quote(name, safe="/")
 
 
 def _pull_request(body: Mapping[str, Any]) -> PullRequest:

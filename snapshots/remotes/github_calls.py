@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -59,6 +60,11 @@ def inline_bytes(each: Entry) -> int:
 
 def blob_sha(content: bytes) -> BlobSha:
     return BlobSha(hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest())
+
+
+def quoted(name: str) -> str:
+    """A path or a branch in an address."""
+    return urllib.parse.quote(name, safe="/")
 
 
 def expressible(path: Path) -> bool:
