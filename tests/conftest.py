@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import httpx
 import pytest
 
+from tests.harness.github import GitHubServer, github_server
 from tests.harness.server import ServerProcess
 
 
@@ -50,6 +51,13 @@ def spawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     yield make
     for server in made:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def github() -> Iterator[GitHubServer]:
+    """A GitHub API server; tests make repositories of their own in it."""
+    with github_server() as server:
+        yield server
 
 
 def connect(server: ServerProcess) -> httpx.Client:

@@ -80,7 +80,7 @@ async def test_a_stock_pycrdt_provider_takes_part(
     socket: AsyncWebSocketSession
     async with (
         httpx.AsyncClient() as client,
-        aconnect_ws(url, client) as socket,
+        aconnect_ws(url, client, session_class=AsyncWebSocketSession) as socket,
         Provider(doc, HttpxWebsocket(socket, room)),
     ):
         await auntil(lambda: str(text) == "begin 😀\n", "the file in pycrdt")

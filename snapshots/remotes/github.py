@@ -1,0 +1,335 @@
+"""GitRemote as one branch of a repository on GitHub, through its API. ADAPTER.
+
+A commit is four or five requests, for one file or a hundred: read the branch, read its commit (unless it is ours), make the
+tree (`github_tree.py`), make the commit, move the branch without force. Deleting costs one more, a listing.
+
+Where it keeps to the contract in its own way
+1. Compare-and-swap: the branch is read, and then moved from where it stood to a commit whose parent that is, which GitHub
+   does only as a fast-forward. What an unclear answer did is read from the branch.
+2. For `LAG` after a push of ours GitHub may still show the branch where it stood before: that is the past, and not
+   somebody else's doing.
+3. In a repository without a first commit GitHub makes no objects. One file is put there by itself, as the commit if it is
+   all there is, else as a beginning (`BEGINNING`) on which the commit then stands; a crash in between is taken up again.
+4. Paths that are not UTF-8 cannot be told to GitHub (`FilesRefused`); where they stand they stay.
+5. A refusal is explained by what GitHub says of the repository and the branch, never by the text of its message.
+
+What breaks it: two `Hub`s with one credential pace themselves apart, and are paused by the server.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+
+from collab.errors import Invalid, NotFound, QuireError
+from collab.ids import BlobSha, Millis, Path
+from snapshots import trees
+from snapshots.remotes import github_calls as calls
+from snapshots.remotes import github_reading
+from snapshots.remotes.base import Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry, TreeSha
+from snapshots.remotes.github_calls import quoted
+from snapshots.remotes.github_hub import Answer
+from snapshots.remotes.github_reasons import why
+from snapshots.remotes.github_repository import Repository
+from snapshots.remotes.github_tree import Builder, EmptyRepository, Refused, listing
+from snapshots.remotes.refusals import FilesRefused, RemoteUnreachable
+
+LAG: Final = 60_000
+"""Milliseconds for which reads may be older than our own push."""
+
+BEGINNING: Final = "Begin this repository"
+"""The message of a first commit that only makes room for the next one."""
+
+BLOBS_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    before: CommitSha | None
+    commit: CommitSha
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    number: int
+    url: str
+
+
+class GitHubRemote:
+    """See the module."""
+
+    def __init__(self, repository: Repository, branch: str) -> None:
+        self.repository = repository
+        self.branch = branch
+        self._hub = repository.hub
+        self._lock = anyio.Lock()
+        self._pushes: list[Push] = []
+        self._seen: CommitSha | None = None
+        self._trees: dict[CommitSha, TreeSha] = {}
+        self._held: tuple[str, CommitSha] | None = None
+
+    def on(self, branch: str) -> GitHubRemote:
+        """Another branch of the same repository."""
+        return GitHubRemote(self.repository, branch)
+
+    async def head(self) -> CommitSha | None:
+        async with self._hub.session():
+            return await self._head()
+
+    async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
+        async with self._hub.session():
+            found = await listing(self.repository, await self._tree_sha(commit))
+            if found.lossy:
+                raise Invalid(
+                    f"{self.repository.facts.name} has files whose names are not UTF-8, which GitHub's API cannot carry: "
+                    "rename them, or connect to it as a plain git repository"
+                )
+            return found.files
+
+    async def tree_sha(self, commit: CommitSha) -> TreeSha:
+        async with self._hub.session():
+            return await self._tree_sha(commit)
+
+    async def blobs(self, shas: Sequence[BlobSha]) -> AsyncIterator[tuple[BlobSha, bytes]]:
+        for n in range(0, len(shas), BLOBS_AT_ONCE):
+            batch = shas[n : n + BLOBS_AT_ONCE]
+            # The client is entered and left between two yields: what a generator enters, its consumer is in as well.
+            found = await github_reading.contents(self.repository, batch)
+            for sha in batch:
+                yield sha, found[sha]
+
+    async def commit(self, new: NewCommit, blob: Blobs) -> Made:
+        async with self._lock, self._hub.session():
+            parent, base = await self._base(new)
+            try:
+                tree = await self._build(base, new, blob)
+            except EmptyRepository:
+                if await self._is_empty():
+                    begun = await self._begin(new, blob)
+                    if isinstance(begun, Made):
+                        return begun
+                    parent, base = begun
+                tree = await self._build(base, new, blob, begun=True)
+            commit = await self._make_commit(new, tree, parent)
+            await self._move(parent, commit, new)
+            return self._pushed(parent, Made(commit, tree))
+
+    async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
+        async with self._hub.session():
+            return await github_reading.find(self.repository, self.branch, trailer, since)
+
+    async def ensure_branch(self, at: CommitSha) -> CommitSha:
+        """The branch exists; made at `at` when it does not. Where it stands."""
+        async with self._lock, self._hub.session():
+            if (found := await self._ref()) is not None:
+                return found
+            answer = await self._create(at)
+            found = at if answer.ok else await self._ref()
+            if found is None:
+                raise await self._why(answer)
+            return found
+
+    async def ensure_pull_request(self, onto: str, title: str, body: str) -> PullRequest:
+        """The open pull request of this branch onto `onto`; made, or brought up to date. Done twice there is one."""
+        async with self._lock, self._hub.session():
+            owner = self.repository.facts.name.partition("/")[0]
+            asked = {"head": f"{owner}:{self.branch}", "base": onto, "state": "open"}
+            found = await self.repository.send("GET", "/pulls", params=asked)
+            mine = [each for each in found.body if each["head"]["ref"] == self.branch] if found.ok else []
+            text = {"title": title, "body": body}
+            if mine and (mine[0]["title"], mine[0]["body"]) == (title, body):
+                return _pull_request(mine[0])
+            if mine:
+                answer = await self.repository.send("PATCH", f"/pulls/{mine[0]['number']}", kind="write", json=text)
+            else:
+                # Not twice: the second would be refused, and looks like a failure. The next round finds the first.
+                asked = {**text, "head": self.branch, "base": onto}
+                answer = await self.repository.send("POST", "/pulls", kind="content", json=asked, again=False)
+            if not answer.ok:
+                raise await self._why(answer)
+            return _pull_request(answer.body)
+
+    def clone_command(self) -> str:
+        return f"git clone {self.repository.facts.clone_url}"
+
+    async def aclose(self) -> None:
+        """Nothing is held open between operations; waits for the commit that runs."""
+        async with self._lock:
+            return
+
+    # Where the branch stands.
+
+    async def _head(self, expected: CommitSha | None = None) -> CommitSha | None:
+        found = self._now(await self._ref())
+        if found != expected and found != self._seen and not await self.repository.verify():
+            found = self._now(await self._ref())
+        self._seen = found
+        return found
+
+    async def _ref(self) -> CommitSha | None:
+        """What GitHub says of it; None: there is no such branch, or nothing at all, in a repository that is there."""
+        asked = {"If-None-Match": self._held[0]} if self._held is not None else None
+        answer = await self.repository.send("GET", f"/git/ref/heads/{quoted(self.branch)}", headers=asked)
+        if answer.status == 304 and self._held is not None:
+            return self._held[1]
+        self._held = None
+        if answer.ok:
+            found = CommitSha(answer.body["object"]["sha"])
+            if (etag := answer.headers.get("etag")) is not None:
+                self._held = etag, found
+            return found
+        if answer.status in (404, 409):
+            return None
+        raise await self._why(answer)
+
+    def _now(self, found: CommitSha | None) -> CommitSha | None:
+        """What a read means that may be older than our own pushes."""
+        now = self._hub.clock()
+        self._pushes = [each for each in self._pushes if now - each.at < LAG]
+        if any(each.before == found for each in self._pushes):
+            return self._pushes[-1].commit
+        return found
+
+    async def _tree_sha(self, commit: CommitSha) -> TreeSha:
+        if (known := self._trees.get(commit)) is None:
+            answer = await self.repository.send("GET", f"/git/commits/{commit}")
+            if not answer.ok:
+                raise NotFound(f"{self.repository.facts.name} has no commit {commit}")
+            known = TreeSha(answer.body["tree"]["sha"])
+            self._remember(commit, known)
+        return known
+
+    def _remember(self, commit: CommitSha, tree: TreeSha) -> None:
+        self._trees[commit] = tree
+        while len(self._trees) > 16:
+            del self._trees[next(iter(self._trees))]
+
+    # A commit.
+
+    async def _base(self, new: NewCommit) -> tuple[CommitSha | None, TreeSha | None]:
+        """The parent, if the branch stands there, and its tree."""
+        found = await self._head(new.parent)
+        if found == new.parent:
+            return found, await self._tree_sha(found) if found is not None else None
+        if new.parent is None and found is not None and (tree := await self._beginning(found, new)) is not None:
+            return found, tree
+        raise BranchMoved(self.branch, new.parent, found)
+
+    async def _beginning(self, found: CommitSha, new: NewCommit) -> TreeSha | None:
+        """The tree of `found` when it is the beginning that an interrupted first commit of this kind has left."""
+        answer = await self.repository.send("GET", f"/git/commits/{found}")
+        if not answer.ok or answer.body["parents"] or answer.body["message"].rstrip("\n") != BEGINNING:
+            return None
+        tree = TreeSha(answer.body["tree"]["sha"])
+        files = (await listing(self.repository, tree)).files
+        known = all(path in new.writes and new.writes[path].sha == each.sha for path, each in files.items())
+        return tree if known else None
+
+    async def _begin(self, new: NewCommit, blob: Blobs) -> Made | tuple[CommitSha, TreeSha]:
+        """The first commit of a repository: all of the new one, or a beginning for it."""
+        path = _first_file(new)
+        content = await blob(new.writes[path].sha)
+        if calls.blob_sha(content) != new.writes[path].sha:
+            raise Invalid(f"the content given for blob {new.writes[path].sha} is {calls.blob_sha(content)}")
+        whole = len(new.writes) == 1 and new.writes[path].mode == 0o100644
+        who = {} if self._hub.credential.signs else {"author": calls.author(new), "committer": calls.author(new)}
+        answer = await self.repository.send(
+            "PUT",
+            f"/contents/{quoted(path)}",
+            kind="push",
+            again=False,
+            json={
+                "message": calls.message(new) if whole else BEGINNING,
+                "content": base64.b64encode(content).decode(),
+                "branch": self.branch,
+                **who,
+            },
+        )
+        if answer.status == 409:
+            raise FilesRefused({path: "secret"})
+        if not answer.ok:
+            raise await self._why(answer, new)
+        made = Made(CommitSha(answer.body["commit"]["sha"]), TreeSha(answer.body["commit"]["tree"]["sha"]))
+        return self._pushed(None, made) if whole else (made.commit, made.tree)
+
+    async def _is_empty(self) -> bool:
+        """Whether there is no commit at all; a 409 for an object may also be push protection's."""
+        answer = await self.repository.send("GET", "/commits", params={"per_page": "1"})
+        return answer.status == 409
+
+    async def _build(self, base: TreeSha | None, new: NewCommit, blob: Blobs, *, begun: bool = False) -> TreeSha:
+        try:
+            return await Builder(self.repository, base, begun=begun or base is not None).build(new, blob)
+        except Refused as refused:
+            raise await self._why(refused.answer, new) from None
+
+    async def _make_commit(self, new: NewCommit, tree: TreeSha, parent: CommitSha | None) -> CommitSha:
+        parents = [parent] if parent is not None else []
+        body = calls.commit_body(new, tree, parents, signed=self._hub.credential.signs)
+        answer = await self.repository.send("POST", "/git/commits", kind="content", json=body)
+        if not answer.ok:
+            raise await self._why(answer, new)
+        return CommitSha(answer.body["sha"])
+
+    async def _move(self, parent: CommitSha | None, commit: CommitSha, new: NewCommit) -> None:
+        """Moves the branch, or finds that it was moved; what an unclear answer did, the branch tells."""
+        unclear: RemoteUnreachable | None = None
+        for _ in range(2):
+            try:
+                answer = await (self._create(commit) if parent is None else self._patch(commit))
+            except RemoteUnreachable as lost:
+                unclear = lost
+                if (found := await self._ref()) == parent:
+                    continue  # The same move once more: it is none if it was made.
+            else:
+                if answer.ok or (found := await self._ref()) == commit:
+                    return
+                if found == parent:
+                    raise await self._why(answer, new, moving=True)
+            if found == commit or (unclear is not None and await self._contains(found, commit)):
+                return
+            raise BranchMoved(self.branch, new.parent, found)
+        assert unclear is not None  # every other way out of the loop is above
+        raise unclear
+
+    async def _patch(self, commit: CommitSha) -> Answer:
+        tail = f"/git/refs/heads/{quoted(self.branch)}"
+        body = {"sha": commit, "force": False}
+        return await self.repository.send("PATCH", tail, kind="push", again=False, json=body)
+
+    async def _create(self, commit: CommitSha) -> Answer:
+        body = {"ref": f"refs/heads/{self.branch}", "sha": commit}
+        return await self.repository.send("POST", "/git/refs", kind="push", again=False, json=body)
+
+    async def _contains(self, head: CommitSha | None, commit: CommitSha) -> bool:
+        """Whether somebody has already gone on from our commit."""
+        if head is None:
+            return False
+        answer = await self.repository.send("GET", f"/compare/{commit}...{head}", params={"per_page": "1"})
+        return answer.ok and answer.body["status"] in ("ahead", "identical")
+
+    def _pushed(self, before: CommitSha | None, made: Made) -> Made:
+        self._pushes.append(Push(before, made.commit, self._hub.clock()))
+        self._remember(made.commit, made.tree)
+        self._seen = made.commit
+        return made
+
+    async def _why(self, answer: Answer, new: NewCommit | None = None, *, moving: bool = False) -> QuireError:
+        return await why(self.repository, self.branch, answer, new, moving=moving)
+
+
+def _first_file(new: NewCommit) -> Path:
+    """A plain one if there is one: `PUT contents` makes no other mode, and the commit after it puts that right."""
+    files = [path for path, each in new.writes.items() if each.mode != trees.SUBMODULE and calls.expressible(path)]
+    if not files:
+        raise Invalid("the first commit of a repository on GitHub has to hold a file")
+    return min(files, key=lambda path: (new.writes[path].mode != 0o100644, path))
+
+
+def _pull_request(body: Mapping[str, Any]) -> PullRequest:
+    return PullRequest(body["number"], body["html_url"])
