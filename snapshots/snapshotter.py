@@ -30,8 +30,8 @@ from collab.ids import ActorId, Millis, Path, ProjectId
 from collab.store.base import Project
 from collab.workspace import Workspace
 from snapshots import journal, schedule
-from snapshots.committer import QUIRE, Committer, Step, no_step
-from snapshots.remotes.base import Author, Remotes
+from snapshots.committer import INTERRUPTED, QUIRE, Committer, Step, no_step, what_to_do
+from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Remotes
 from snapshots.schedule import Pace, Pending
 from snapshots.snapshot import Snapshot
 
@@ -125,6 +125,10 @@ class Snapshotter:
         uncommitted = len(await self._workspace.changed(project))
         watched = self._watched[project.id]
         pending = watched.pending if uncommitted else None
+        head = await remote.head()
+        failure = watched.failure
+        if uncommitted and not failure and not watched.lock.locked():
+            failure = await self._failed_before(project, remote, head)
         return Status(
             remote={
                 "kind": "git",
@@ -132,13 +136,24 @@ class Snapshotter:
                 "branch": remote.branch,
                 "clone": remote.clone_command(),
             },
-            head=await remote.head(),
+            head=head,
             uncommitted=uncommitted,
             conflicts=0,
-            state="committing" if watched.lock.locked() else "failed" if watched.failure else "idle",
-            detail=watched.failure,
+            state="committing" if watched.lock.locked() else "failed" if failure else "idle",
+            detail=failure,
             next_commit_at=None if pending is None else schedule.due_at(pending, self._pace),
         )
+
+    async def _failed_before(self, project: Project, remote: GitRemote, head: CommitSha | None) -> str:
+        """Why the newest round failed, if an earlier process ran it. What was only interrupted goes out later."""
+        branch = await journal.branch(self._store, project.id)
+        if branch is None:
+            return ""
+        newest = await journal.snapshot(self._store, project.id, branch.number)
+        if newest is not None and newest.state == "failed" and newest.detail != INTERRUPTED:
+            return newest.detail
+        moved = head != branch.commit and (newest is None or newest.state != "running")
+        return what_to_do(BranchMoved(remote.branch, journal.known(branch), head), remote) if moved else ""
 
     async def forget(self, project: ProjectId) -> None:
         """The project was deleted: its repository goes too, after the round that runs."""
