@@ -134,6 +134,9 @@ def why(error: BaseException) -> str:
     """In plain words: what the libraries say of a connection is meant for their authors."""
     if isinstance(error, MaxRetryError) and error.reason is not None:
         return why(error.reason)
+    wrapped = error.__cause__ or error.__context__
+    if isinstance(error, GitProtocolError) and isinstance(wrapped, HTTPError):
+        return why(wrapped)
     for kind, said in _PLAINLY:
         if isinstance(error, kind):
             return said

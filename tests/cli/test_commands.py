@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import pytest
 
 from tests.cli.running import Ran, git, quire
 from tests.harness.server import ROOT_TOKEN, ServerProcess
+from web.console import Progress
 
 FILES = {
     "README.md": "# Handbook\n",
@@ -473,3 +475,20 @@ def test_a_form_that_no_export_has_is_refused(stopped: pathlib.Path, tmp_path: p
     assert ran.status == 1
     assert "a .zip, a .sqlite or a folder" in ran.err
     assert not (tmp_path / name).exists()
+
+
+def test_a_repository_that_cannot_be_fetched_is_said_in_plain_words(stopped: pathlib.Path) -> None:
+    ran = quire("import", "http://127.0.0.1:9/x.git", "--project", "x", "--data", stopped)
+    assert ran.status == 1
+    assert "http://127.0.0.1:9/x.git could not be fetched: nothing listens there" in ran.err
+    assert "urllib3" not in ran.err
+    assert "Connection" not in ran.err
+
+
+def test_one_is_told_without_a_plural(tmp_path: pathlib.Path) -> None:
+    shown = io.StringIO()
+    with Progress(shown) as progress:
+        progress.update("taking", 1, 1, unit="files")
+        progress.update("sending", 2, unit="files")
+    assert "1 of 1 file\n" in shown.getvalue()
+    assert "2 files" in shown.getvalue()
