@@ -49,6 +49,9 @@ class FolderObjects:
     async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
         return await to_thread.run_sync(self._put, key, self._place(key), content, if_match, if_none_match)
 
+    async def copy(self, source: str, target: str) -> None:
+        await to_thread.run_sync(self._copy, source, self._place(source), target, self._place(target))
+
     async def list(self, prefix: str = "") -> AsyncIterator[str]:
         for key in await to_thread.run_sync(self._keys, prefix):
             yield key
@@ -61,7 +64,7 @@ class FolderObjects:
 
     def _place(self, key: str) -> pathlib.Path:
         *folders, name = check(key).split("/")
-        shard = hashlib.sha1(name.encode("ascii"), usedforsecurity=False).hexdigest()[:2]
+        shard = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:2]
         return self._root.joinpath(*folders, f"={shard}", name)
 
     def _lock(self, key: str) -> threading.Lock:
@@ -101,6 +104,10 @@ class FolderObjects:
                 new.unlink(missing_ok=True)
         except OSError as error:
             raise _trouble(error) from error
+
+    def _copy(self, source: str, place: pathlib.Path, target: str, there: pathlib.Path) -> None:
+        """A file of its own: a link would have the tag of its source."""
+        self._put(target, there, self._get(source, place).content, None, False)
 
     def _write(self, content: bytes) -> pathlib.Path:
         new = self._new / secrets.token_hex(10)

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+from collections.abc import AsyncIterator
 
 import anyio
 import pytest
 
+from collab.crowd import each
 from collab.errors import Invalid, NotFound, Stale, Unavailable
 from collab.objects.base import ObjectStore
 from collab.objects.folder import FolderObjects
 from collab.objects.memory import MemoryObjects
+from tests.harness.s3 import objects_in
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory", "folder"])
-def objects(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> ObjectStore:
-    return MemoryObjects() if request.param == "memory" else FolderObjects(tmp_path / "objects")
+@pytest.fixture(params=["memory", "folder", "s3", "s3 with a prefix"])
+async def objects(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> AsyncIterator[ObjectStore]:
+    made: ObjectStore
+    if request.param == "memory":
+        made = MemoryObjects()
+    elif request.param == "folder":
+        made = FolderObjects(tmp_path / "objects")
+    else:
+        name, address = request.getfixturevalue("bucket_name"), request.getfixturevalue("s3_address")
+        made = objects_in(address, name, "" if request.param == "s3" else "some/where")
+    yield made
+    await made.aclose()
 
 
 async def keys(objects: ObjectStore, prefix: str = "") -> list[str]:
@@ -43,8 +55,8 @@ async def test_what_is_absent_is_not_found(objects: ObjectStore) -> None:
 
 
 async def test_a_put_replaces_what_was_there(objects: ObjectStore) -> None:
-    tags = {await objects.put("k", content) for content in (b"one", b"two", b"one")}
-    assert len(tags) == 3
+    first, second, third = [await objects.put("k", content) for content in (b"one", b"two", b"one")]
+    assert second not in (first, third)
     assert (await objects.get("k")).content == b"one"
 
 
@@ -118,8 +130,58 @@ async def test_what_is_deleted_is_gone(objects: ObjectStore) -> None:
     assert (await objects.get("k")).content == b"again"
 
 
+async def test_a_copy_is_an_object_of_its_own(objects: ObjectStore) -> None:
+    await objects.put("a", b"one")
+    await objects.copy("a", "deep/b")
+    await objects.put("a", b"two")
+    assert (await objects.get("deep/b")).content == b"one"
+    await objects.copy("a", "deep/b")
+    await objects.delete("a")
+    assert (await objects.get("deep/b")).content == b"two"
+    with pytest.raises(NotFound):
+        await objects.copy("a", "deep/b")
+
+
+async def test_names_that_people_give_are_keys_too(objects: ObjectStore) -> None:
+    names = ["files/Meeting notes (2).md", "files/été.md", "files/100%25.md", "files/a=b+c&d?e#f", "files/日本/😀", "~"]
+    for name in names:
+        await objects.put(name, name.encode())
+    await objects.copy("files/日本/😀", "files/a copy +%2B")
+    assert await keys(objects) == sorted([*names, "files/a copy +%2B"])
+    assert await keys(objects, "files/日") == ["files/日本/😀"]
+    for name in names:
+        assert (await objects.get(name)).content == name.encode()
+
+
+async def test_more_keys_than_a_page_are_listed(objects: ObjectStore) -> None:
+    names = [f"k/{number:04}" for number in range(1_050)]
+    await each(names, lambda name: put_empty(objects, name), at_once=8)
+    assert await keys(objects, "k/") == names
+
+
+async def put_empty(objects: ObjectStore, name: str) -> None:
+    await objects.put(name, b"")
+
+
 @pytest.mark.parametrize(
-    "key", ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a b", "é", "a\n", "=ab", "a" * 201, "a/" * 500 + "a", "a\0"]
+    "key",
+    [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        "..",
+        "a/../b",
+        "./a",
+        "a\n",
+        "=ab",
+        "b/=ab",
+        "a" * 201,
+        "é" * 101,
+        "a/" * 500 + "a",
+        "a\0",
+        "\udce9",
+    ],
 )
 async def test_a_key_that_cannot_be_is_refused(objects: ObjectStore, key: str) -> None:
     for attempt in (objects.get(key), objects.put(key, b""), objects.exists(key), objects.delete(key)):
