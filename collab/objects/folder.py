@@ -29,7 +29,7 @@ from collab.objects.keys import absent, check, not_as_expected
 _NEW: Final = "=new"
 _LOCKS: Final = 64
 
-CHUNK: Final = 1024 * 1024
+CHUNK: Final = 64 * 1024
 """Bytes that are held at once while an object is copied."""
 
 
