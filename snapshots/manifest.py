@@ -47,14 +47,14 @@ class File(msgspec.Struct, frozen=True, gc=False):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     number: int
     at: Millis
-    files: tuple[File, ...] = ()
+    files: tuple[File, ...]
     epoch: int = 1
     """The store's when it was made: positions of another epoch may stand for something else."""
     sweeping_until: Millis = Millis(0)
 
 
 NEVER: Final = Millis(0)
-EMPTY: Final = Manifest(number=0, at=NEVER)
+EMPTY: Final = Manifest(number=0, at=NEVER, files=())
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class Materialiser:
             return Head(EMPTY, None, None, shows_tag)
         manifest = await self.manifest(place, number)
         # Gone: HEAD has moved on meanwhile, or somebody has deleted what they should not. Then all is put again.
-        return Head(manifest or Manifest(number=number, at=NEVER, epoch=0), tag, shows, shows_tag)
+        return Head(manifest or Manifest(number=number, at=NEVER, files=(), epoch=0), tag, shows, shows_tag)
 
     async def manifest(self, place: Place, number: int) -> Manifest | None:
         try:
