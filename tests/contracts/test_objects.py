@@ -12,6 +12,7 @@ import pytest
 from collab.crowd import each
 from collab.errors import Invalid, NotFound, Stale, Unavailable
 from collab.objects.base import ObjectStore
+from collab.objects.earlier import WithEarlier
 from collab.objects.folder import FolderObjects
 from collab.objects.memory import MemoryObjects
 from tests.harness.s3 import objects_in
@@ -19,13 +20,15 @@ from tests.harness.s3 import objects_in
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory", "folder", "s3", "s3 with a prefix"])
+@pytest.fixture(params=["memory", "folder", "s3", "s3 with a prefix", "moved"])
 async def objects(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> AsyncIterator[ObjectStore]:
     made: ObjectStore
     if request.param == "memory":
         made = MemoryObjects()
     elif request.param == "folder":
         made = FolderObjects(tmp_path / "objects")
+    elif request.param == "moved":
+        made = WithEarlier(MemoryObjects(), FolderObjects(tmp_path / "objects"))
     else:
         name, address = request.getfixturevalue("bucket_name"), request.getfixturevalue("s3_address")
         made = objects_in(address, name, "" if request.param == "s3" else "some/where")
@@ -222,3 +225,28 @@ async def test_a_folder_is_its_owners_alone(tmp_path: pathlib.Path) -> None:
     await FolderObjects(root).put("objects/abc", b"")
     for place in (root, *root.rglob("*")):
         assert place.stat().st_mode & 0o077 == 0
+
+
+async def test_what_lay_elsewhere_before_is_found_there_until_it_is_replaced(tmp_path: pathlib.Path) -> None:
+    earlier, now = FolderObjects(tmp_path), MemoryObjects()
+    old = await earlier.put("old", b"old")
+    await earlier.put("both", b"old")
+    objects = WithEarlier(now, earlier)
+    await objects.put("both", b"new")
+    await objects.put("new", b"new")
+    assert [(await objects.get(key)).content for key in ("old", "both", "new")] == [b"old", b"new", b"new"]
+    assert await keys(objects) == ["both", "new", "old"]
+    await objects.copy("old", "copied")
+    assert await now.exists("copied")
+    with pytest.raises(Stale):
+        await objects.put("old", b"", if_none_match=True)
+    with pytest.raises(Stale):
+        await objects.put("old", b"", if_match="whatever")
+    tag = await objects.put("old", b"replaced", if_match=old)
+    with pytest.raises(Stale):
+        await objects.put("old", b"", if_match=old)
+    assert await now.exists("old")
+    await objects.put("old", b"again", if_match=tag)
+    await objects.delete("old")
+    assert not await objects.exists("old")
+    assert (await earlier.get("both")).content == b"old"
