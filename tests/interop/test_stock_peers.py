@@ -79,7 +79,7 @@ async def test_a_stock_pycrdt_provider_takes_part(
     url = f"{server.url}/sync/{quote(room)}?{urlencode({'token': server.token})}"
     async with (
         httpx.AsyncClient() as client,
-        aconnect_ws(url, client) as socket,
+        aconnect_ws(url, client) as socket,  # type: ignore[var-annotated]
         Provider(doc, HttpxWebsocket(socket, room)),
     ):
         await auntil(lambda: str(text) == "begin 😀\n", "the file in pycrdt")
