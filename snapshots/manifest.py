@@ -94,15 +94,20 @@ class Place:
 
     def view(self, manifest: Manifest) -> dict[str, BlobSha]:
         """What `files/` is to show of it."""
-        view = {self.file(each.path): each.sha for each in manifest.files if each.mode in _AS_CONTENT}
-        return {key: sha for key, sha in view.items() if key is not None}
+        return self._keyed(_contents(manifest))
 
     def moves(self, before: Manifest, after: Manifest) -> Moves:
-        old, new = self.view(before), self.view(after)
+        """Only what differs is given a key: the rest may be very much."""
+        old, new = _contents(before), _contents(after)
+        gone = {path: sha for path, sha in old.items() if path not in new}
         return Moves(
-            tuple(key for key in old if key not in new),
-            {key: sha for key, sha in new.items() if old.get(key) != sha},
+            tuple(self._keyed(gone)),
+            self._keyed({path: sha for path, sha in new.items() if old.get(path) != sha}),
         )
+
+    def _keyed(self, contents: Mapping[str, BlobSha]) -> dict[str, BlobSha]:
+        keys = ((self.file(path), sha) for path, sha in contents.items())
+        return {key: sha for key, sha in keys if key is not None}
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -115,7 +120,12 @@ def decode(content: bytes) -> Manifest:
 
 def same(before: Manifest, files: tuple[File, ...]) -> bool:
     """Whether nothing is different but positions (something was typed and taken back)."""
-    return _without_positions(before.files) == _without_positions(files)
+    if len(before.files) != len(files):
+        return False
+    return all(
+        old is new or _without_position(old) == _without_position(new)
+        for old, new in zip(before.files, files, strict=True)
+    )
 
 
 def outdated(made: Mapping[int, Millis], *, now: Millis, keep: int, stays: frozenset[int]) -> set[int]:
@@ -138,8 +148,12 @@ def outdated(made: Mapping[int, Millis], *, now: Millis, keep: int, stays: froze
     return gone
 
 
-def _without_positions(files: tuple[File, ...]) -> list[tuple[str, str, str, str]]:
-    return [(each.path, each.mode, each.sha, each.document) for each in files]
+def _contents(manifest: Manifest) -> dict[str, BlobSha]:
+    return {each.path: each.sha for each in manifest.files if each.mode in _AS_CONTENT}
+
+
+def _without_position(file: File) -> tuple[str, str, str, str]:
+    return file.path, file.mode, file.sha, file.document
 
 
 def _part(part: bytes) -> str:

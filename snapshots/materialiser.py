@@ -32,7 +32,7 @@ from collab.objects.base import ObjectStore
 from collab.store.base import Project, Row
 from collab.workspace import Workspace
 from snapshots import manifest as layout
-from snapshots.manifest import EMPTY, NEVER, File, Manifest, Place
+from snapshots.manifest import EMPTY, NEVER, File, Manifest, Moves, Place
 
 AT_ONCE: Final = 8
 """Files that are read and put side by side."""
@@ -143,12 +143,12 @@ class Materialiser:
 
     async def show(self, place: Place, before: Manifest | None, head: Head) -> Head:
         """`files/` becomes what HEAD names. `before` is what it shows now; None: nobody knows, so all is written."""
-        moves = layout.Moves((), place.view(head.manifest))
         if before is not None:
             moves = place.moves(before, head.manifest)
         else:
-            there = [key async for key in self.objects.list(place.files)]
-            moves = layout.Moves(tuple(key for key in there if key not in moves.copies), moves.copies)
+            view = place.view(head.manifest)
+            strange = [key async for key in self.objects.list(place.files) if key not in view]
+            moves = Moves(tuple(strange), view)
         await self._move(place, moves.deletes, moves.copies)
         self._step("files written")
         number = head.manifest.number
