@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 
 import anyio
@@ -52,6 +52,14 @@ class Tree:
         self._objects = objects
         self._rooms = rooms
         self._shaping: defaultdict[ProjectId, anyio.Lock] = defaultdict(anyio.Lock)
+
+    def shaping(self, project: ProjectId) -> AbstractAsyncContextManager[object]:
+        """Nobody else in this process shapes the project's tree inside."""
+        return self._shaping[project]
+
+    async def check_carried(self, project: ProjectId, path: Path, *, leaving: frozenset[Path] = frozenset()) -> None:
+        """`PathTaken` when something live stands at a path that git brings, above it or below it."""
+        await self._check_free(project, path, leaving=leaving, made_here=False)
 
     async def create(self, project: ProjectId, path: Path, content: bytes, mode: int, actor: ActorId) -> Row:
         async with self._shaping[project]:

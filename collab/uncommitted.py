@@ -11,7 +11,7 @@ from typing import Final
 
 from collab import bases
 from collab.bases import Base, Changed, ChangeKind
-from collab.contents import Contents, File
+from collab.contents import Contents
 from collab.errors import NotFound
 from collab.ids import ActorId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store.base import Row, Store
@@ -77,16 +77,10 @@ class Uncommitted:
         if found.base is None:
             await self._tree.delete(project, path, actor, now, recursive=False)
             return None
-        committed = await self._committed(found.base)
+        committed = await self._contents.committed(found.base)
         row = await self._back_in_place(found, found.base, actor)
-        written = await self._writing.write(row, committed.content, actor, mode=found.base.mode, force=True)
+        written = await self._writing.write(row, committed, actor, mode=found.base.mode, force=True)
         return written.row
-
-    async def _committed(self, base: Base) -> File:
-        row = await self._store.document(base.document)
-        if row is None:
-            raise NotFound("the committed version of this file is not known any more", field="path")
-        return await self._contents.at(row, base.position)
 
     async def _back_in_place(self, found: Changed, base: Base, actor: ActorId) -> Row:
         """The live document that stands, or is to stand, at the base's path."""

@@ -16,6 +16,7 @@ from collab.bus.base import Bus
 from collab.contents import Contents, File, moment, settled
 from collab.errors import Invalid, NotFound, PathTaken
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
+from collab.ingest import Ingest
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
 from collab.staging import Incoming, Staging
@@ -61,6 +62,7 @@ class Workspace:
         self._writing = Writing(store, objects, rooms, self.contents)
         self._tree = Tree(store, objects, rooms)
         self._staging = Staging(store, objects, rooms)
+        self.ingest = Ingest(store, objects, rooms, self.contents, self._tree)
         self._uncommitted = Uncommitted(store, self.contents, self._tree, self._writing)
 
     # -- projects ----------------------------------------------------------------------------------------------------
