@@ -56,7 +56,7 @@ class Workspace:
     def __init__(self, store: Store, objects: ObjectStore, rooms: Rooms, bus: Bus, clock: Callable[[], Millis]) -> None:
         self.store = store
         self._bus = bus
-        self._rooms = rooms
+        self.rooms = rooms
         self._clock = clock
         self.contents = Contents(store, objects, rooms)
         self._writing = Writing(store, objects, rooms, self.contents)
@@ -90,7 +90,7 @@ class Workspace:
 
     async def delete_project(self, name: str) -> None:
         project = await self.project(name)
-        await self._rooms.evict(row.id for row in await self.store.tree(project.id))
+        await self.rooms.evict(row.id for row in await self.store.tree(project.id))
         await self.store.commit(changes=[DeleteProject(project.id)])
 
     # -- reading -----------------------------------------------------------------------------------------------------

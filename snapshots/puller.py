@@ -27,7 +27,7 @@ from collab import actors, bases, conflicts, paths
 from collab.bases import Base
 from collab.bus.base import Bus
 from collab.conflicts import ConflictKind, FileConflict
-from collab.errors import NotFound, PathTaken, Stale
+from collab.errors import NotFound, PathTaken, Stale, Unavailable
 from collab.ids import BlobSha, DocumentId, Millis, Path
 from collab.ingest import Collided, Ingested
 from collab.merge import Hunk
@@ -124,7 +124,7 @@ class Puller:
             if not look.again:
                 break
         else:
-            raise Stale("files keep changing under the pull; it goes on later")
+            raise Unavailable("files keep changing under the pull; it goes on later")
         self._step("every path pulled")
         await self._record(project, branch or Branch(remote.branch), head, expect=branch, merged=merged)
         self._step("pull recorded")

@@ -13,7 +13,7 @@ What has no lines is taken whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
 import msgspec
@@ -23,9 +23,9 @@ from collab.bases import Base
 from collab.bus.base import Bus
 from collab.conflicts import FileConflict, Side
 from collab.contents import File
-from collab.errors import Conflict, Invalid, NotFound
-from collab.ids import ActorId, DocumentId, Millis, Path, Position
-from collab.ingest import Collided, Ingested
+from collab.errors import Conflict, Invalid, NotFound, Overlap
+from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position
+from collab.ingest import Also, Collided, Ingested
 from collab.merge import Conflicted, Hunk, Take, merge
 from collab.staging import Incoming
 from collab.store.base import Change, Emit, Event, Project, Row
@@ -41,12 +41,14 @@ LINES: Final = ("modify/modify", "add/add")
 
 @dataclass(frozen=True, slots=True)
 class Viewed:
-    """A conflict as it is now: `ours` is the live file, and the hunks are those of now."""
+    """A conflict as it is now: while it is open, `ours` is the live file, and the hunks are those of now. `was`: ours when
+    it was found."""
 
     conflict: FileConflict
     base: bytes | None
     ours: File | None
     theirs: bytes | None
+    was: bytes | None
     hunks: tuple[Hunk, ...]
 
 
@@ -64,12 +66,12 @@ class Settling:
 
     async def view(self, project: Project, id_: str) -> Viewed:
         found = await self._conflict(project, id_)
-        base, theirs = await self.kept(found.base), await self.kept(found.theirs)
+        base, theirs, was = [await self.kept(side) for side in (found.base, found.theirs, found.ours)]
         row = await self._row(project, found) if found.state == "open" else None
         if row is None:
-            return Viewed(found, base, None, theirs, found.hunks)
+            return Viewed(found, base, None, theirs, was, found.hunks)
         ours = await self._workspace.contents.read(row)
-        return Viewed(found, base, ours, theirs, _hunks(found, base, ours.content, theirs))
+        return Viewed(found, base, ours, theirs, was, _hunks(found, base, ours.content, theirs))
 
     async def kept(self, side: Side | None) -> bytes | None:
         """The bytes of a side, as they were when the conflict was found."""
@@ -78,15 +80,23 @@ class Settling:
         return b"" if side.mode == SUBMODULE else await self.ingest.kept(side.sha)
 
     async def settle(
-        self, project: Project, id_: str, *, actor: ActorId, take: Take | None = None, text: bytes | None = None
+        self,
+        project: Project,
+        id_: str,
+        *,
+        actor: ActorId,
+        take: Take | None = None,
+        text: bytes | None = None,
+        made_of: BlobSha | None = None,
     ) -> FileConflict:
+        """`made_of`: the version of ours that `text` was made of; what was typed since is merged into it, or `Overlap`."""
         found = await self._conflict(project, id_)
         if found.state != "open":
             raise Conflict(f"this conflict is {found.state} already", code="conflict_resolved", field="id")
         over = msgspec.structs.replace(found, state="resolved", taken=take or "text")
         settled = _Settled(self, project, found, over, actor)
         if text is not None:
-            await self._text(settled, text)
+            await self._text(settled, text, made_of)
         elif found.theirs is None:
             await self._they_deleted(settled, take or "ours")
         elif found.kind == "delete/modify":
@@ -97,18 +107,41 @@ class Settling:
 
     # -- the cases ---------------------------------------------------------------------------------------------------
 
-    async def _text(self, settled: _Settled, content: bytes) -> None:
+    async def _text(self, settled: _Settled, content: bytes, made_of: BlobSha | None) -> None:
         """The file is to be this."""
         project, found, actor = settled.project, settled.found, settled.actor
         row = await self._row(project, found)
         also = await settled.also(found.theirs)
         side = found.ours or found.theirs or found.base
         assert side is not None  # a conflict has two sides at least
-        if row is not None:
+        if row is not None and made_of is not None:
+            await self._made_of(row, content, made_of, actor, also)
+        elif row is not None:
             await self.ingest.write(row, content, row.mode, actor, also)
         else:
             wanted = Incoming(paths.parse(found.path), side.mode, content, blob_sha(content))
             await self.ingest.create(project.id, wanted, actor, also, gone=await self._tombstone(found))
+
+    async def _made_of(self, row: Row, content: bytes, sha: BlobSha, actor: ActorId, also: Also) -> None:
+        contents = self._workspace.contents
+        position = await contents.base_position(row, sha)
+        if position is None:
+            raise Conflict(
+                f"the version {sha} of this file is not known any more; read the conflict again", code="base_unknown"
+            )
+        base = Incoming(row.path, row.mode, (await contents.at(row, position)).content, sha)
+        wanted = Incoming(row.path, row.mode, content, blob_sha(content))
+
+        def unless_collided(outcome: Ingested | Collided) -> Sequence[Change]:
+            return also(outcome) if isinstance(outcome, Ingested) else ()
+
+        outcome = await self.ingest.merge(row, base, wanted, actor, unless_collided)
+        if isinstance(outcome, Collided):
+            raise Overlap(
+                "somebody changed the same lines since you read the conflict; nothing was changed",
+                field="sha",
+                details={"hunks": [asdict(hunk) for hunk in outcome.hunks], "sha": outcome.ours.row.sha},
+            )
 
     async def _they_deleted(self, settled: _Settled, take: Take) -> None:
         row = await self._row(settled.project, settled.found)

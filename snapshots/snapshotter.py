@@ -27,8 +27,10 @@ from anyio.abc import TaskGroup
 
 from collab import actors, conflicts
 from collab.bus.base import Bus
+from collab.conflicts import FileConflict
 from collab.errors import QuireError, Unavailable
-from collab.ids import ActorId, Millis, Path, ProjectId
+from collab.ids import ActorId, BlobSha, Millis, Path, ProjectId
+from collab.merge import Take
 from collab.store.base import Project
 from collab.workspace import Workspace
 from snapshots import journal, schedule
@@ -48,6 +50,9 @@ EVENTS_AT_ONCE: Final = 500
 
 OURS: Final = frozenset({"snapshot", "pulled", "conflict"})
 """Kinds of events that are no edits."""
+
+NAMED: Final = 10
+"""Conflicts that the status names."""
 
 MOVED_AT_MOST: Final = 5
 """Rounds that begin again because somebody pushed between the pull and the commit."""
@@ -145,8 +150,22 @@ class Snapshotter:
 
     @property
     def settling(self) -> Settling:
-        """Where conflicts are decided."""
+        """Where conflicts are looked at."""
         return self._puller.settling
+
+    async def settle(
+        self,
+        project: Project,
+        conflict: str,
+        *,
+        actor: ActorId,
+        take: Take | None = None,
+        text: bytes | None = None,
+        made_of: BlobSha | None = None,
+    ) -> FileConflict:
+        """Decides a conflict, after the round that runs: none is committed half decided."""
+        async with self._watched[project.id].lock:
+            return await self.settling.settle(project, conflict, actor=actor, take=take, text=text, made_of=made_of)
 
     async def snapshots(self, project: Project) -> list[Snapshot]:
         """The newest first."""
@@ -155,7 +174,7 @@ class Snapshotter:
     async def status(self, project: Project) -> Status:
         remote = await self.remotes.of(project)
         uncommitted = len(await self._workspace.changed(project))
-        waiting = len(await conflicts.still_open(self._store, project.id))
+        waiting = await conflicts.still_open(self._store, project.id)
         watched = self._watched[project.id]
         pending = watched.pending if uncommitted else None
         return Status(
@@ -167,9 +186,9 @@ class Snapshotter:
             },
             head=await remote.head(),
             uncommitted=uncommitted,
-            conflicts=waiting,
-            state=_state(watched, waiting),
-            detail=watched.failure,
+            conflicts=len(waiting),
+            state=_state(watched, len(waiting)),
+            detail=watched.failure or _in_conflict(waiting),
             next_commit_at=None if pending is None else schedule.due_at(pending, self._pace),
         )
 
@@ -384,6 +403,14 @@ def _state(watched: _Watched, waiting: int) -> str:
     if watched.lock.locked():
         return "pulling" if watched.pulling else "committing"
     return "failed" if watched.failure else "conflicts" if waiting else "idle"
+
+
+def _in_conflict(waiting: Sequence[FileConflict]) -> str:
+    if not waiting:
+        return ""
+    names = ", ".join(each.path for each in waiting[:NAMED])
+    more = f" and {len(waiting) - NAMED} more" if len(waiting) > NAMED else ""
+    return f"In conflict with what was pushed, and held back from commits until it is resolved: {names}{more}"
 
 
 async def _free(lock: anyio.Lock) -> None:
