@@ -58,12 +58,13 @@ class Bench:
         return result
 
 
-def client(server: ServerProcess, project: str | None = "bench") -> httpx.Client:
+@contextmanager
+def client(server: ServerProcess, project: str | None = "bench") -> Iterator[httpx.Client]:
     """A client of the API as root; `project` is made."""
-    api = httpx.Client(base_url=f"{server.url}/api/v1", headers=server.headers, timeout=120)
-    if project:
-        api.post("/projects", json={"name": project}).raise_for_status()
-    return api
+    with httpx.Client(base_url=f"{server.url}/api/v1", headers=server.headers, timeout=120) as api:
+        if project:
+            api.post("/projects", json={"name": project}).raise_for_status()
+        yield api
 
 
 def milliseconds(action: Callable[[], object]) -> float:

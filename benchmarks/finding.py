@@ -9,29 +9,35 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`against` and `reference`: the better peer and its figure, or the goal. Smaller is better throughout."""
+    """`against` and `reference`: the better peer and its figure, or the goal; None where a figure is only told. Smaller
+    is better throughout."""
 
     row: str
     what: str
     measured: float
     unit: str
     against: str
-    reference: float
+    reference: float | None
     allowed: float = 1.0
     note: str = ""
 
     @property
-    def ratio(self) -> float:
-        return self.measured / self.reference if self.reference else float("inf")
+    def ratio(self) -> float | None:
+        return None if self.reference is None else self.measured / self.reference
 
     @property
     def met(self) -> bool:
-        return self.ratio <= self.allowed
+        return self.ratio is None or self.ratio <= self.allowed
 
 
 def goal(row: str, what: str, measured: float, unit: str, most: float, note: str = "") -> Finding:
     """A figure that is held against a goal."""
     return Finding(row=row, what=what, measured=measured, unit=unit, against="goal", reference=most, note=note)
+
+
+def told(row: str, what: str, measured: float, unit: str, note: str = "") -> Finding:
+    """A figure without a goal."""
+    return Finding(row=row, what=what, measured=measured, unit=unit, against="", reference=None, note=note)
 
 
 def median(figures: Sequence[float]) -> float:
@@ -50,8 +56,10 @@ def table(findings: Sequence[Finding]) -> str:
 
 
 def _line(finding: Finding) -> str:
-    ratio = f"{finding.ratio:.2f}" if finding.met else f"**{finding.ratio:.2f}**"
     ours = f"{_figure(finding.measured)} {finding.unit}"
+    if finding.ratio is None or finding.reference is None:
+        return f"| | | {finding.what} | {ours} | | {finding.note} |"
+    ratio = f"{finding.ratio:.2f}" if finding.met else f"**{finding.ratio:.2f}**"
     theirs = f"{finding.against}: {_figure(finding.reference)} {finding.unit}"
     return f"| {ratio} | {finding.allowed:g} | {finding.what} | {ours} | {theirs} | {finding.note} |"
 

@@ -60,8 +60,8 @@ class FileConflict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return frozenset(paths.parse(each) for each in (self.path, *sides, *self.blockers))
 
 
-def new_id(project: ProjectId, path: Path, commit: str) -> str:
-    digest = hashlib.sha256(b"\0".join([project.encode(), paths.to_bytes(path), commit.encode()]))
+def new_id(project: ProjectId, path: Path, commit: str, again: int = 0) -> str:
+    digest = hashlib.sha256(b"\0".join([project.encode(), paths.to_bytes(path), commit.encode(), b"%d" % again]))
     return digest.hexdigest()[:20]
 
 
@@ -97,3 +97,9 @@ def put(project: ProjectId, each: FileConflict, *, expect: FileConflict | Anythi
 
 def held_back(found: Iterable[FileConflict]) -> frozenset[Path]:
     return frozenset(path for each in found if each.state == "open" for path in each.holds)
+
+
+def documents(found: Iterable[FileConflict]) -> frozenset[DocumentId]:
+    """Ours, wherever they stand by now."""
+    sides = [each.ours for each in found if each.state == "open"]
+    return frozenset(side.document for side in sides if side is not None and side.document is not None)

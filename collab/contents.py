@@ -4,7 +4,8 @@ What it promises
 1. A file that is read is what the log holds at the position that comes with it: an open room is asked in a turn, a
    closed document is loaded from the log.
 2. A SHA that was handed out names a position from then on, so that an edit against it finds its base. What is
-   remembered in memory is bounded; the catalog and the last commit are asked after it.
+   remembered in memory is bounded; after it the catalog, the last commit and the events are asked, which know every SHA
+   that stood for a second.
 3. Failure is never reported as absence.
 """
 
@@ -20,7 +21,7 @@ import anyio
 
 from collab import bases, history, text
 from collab.bases import Base
-from collab.errors import Invalid, NotFound
+from collab.errors import Invalid, NotFound, Quarantined
 from collab.ids import BlobSha, DocumentId, Millis, Path, Position, ProjectId
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
@@ -78,11 +79,14 @@ class Contents:
             document.close()
 
     async def exact(self, row: Row) -> Row:
-        """The row, with the SHA and size of what the log holds now."""
+        """The row, with the SHA and size of what the log holds now. One that cannot be read stays as it was known."""
         if settled(row):
             self.remember(row.id, row.sha, row.head)
             return row
-        return (await self.read(row)).row
+        try:
+            return (await self.read(row)).row
+        except Quarantined:
+            return row
 
     async def read_rows(self, rows: Sequence[Row | None]) -> list[File | None]:
         found: list[File | None] = [None] * len(rows)
@@ -137,8 +141,9 @@ class Contents:
         if row.sha == sha:
             return row.sha_position
         base = await bases.base(self._store, row.project, row.path)
-        stood = base is not None and base.document == row.id and base.sha == sha and not base.apart
-        return base.position if base is not None and stood else None
+        if base is not None and base.document == row.id and base.sha == sha and not base.apart:
+            return base.position
+        return await self._store.named(row.id, sha)
 
     async def committed(self, base: Base) -> bytes:
         """What the branch holds, as `base` says: the bytes of a file, a symlink's target."""

@@ -66,6 +66,11 @@ class Document:
         """Roughly the bytes that its encoding takes: never less than what is left of all that was applied."""
         return self._size
 
+    def measure(self) -> int:
+        """`size`, as it is: what was deleted since it was measured last does not count any more."""
+        self._size = len(self.encode())
+        return self._size
+
     def apply(self, updates: Iterable[bytes], origin: int = 0) -> bytes | None:
         """Applies all updates in one transaction: the one update that brings what was new, or None when nothing was.
 

@@ -27,12 +27,12 @@ from collab.ids import ActorId, BlobSha, Millis, Path, ProjectId
 from collab.member import CloseCode
 from collab.merge import Conflicted, Hunk, Merged, Take, choose, merge
 from collab.objects.base import ObjectStore
-from collab.room import Turn
 from collab.rooms import Rooms
 from collab.staging import Incoming
 from collab.store.base import Change, CreateDocument, DocumentKind, Emit, Row, RowFields, SetDocument, Store
 from collab.text import Shape
 from collab.tree import Tree, event, meta_entry, new_document
+from collab.turn import Turn
 from collab.writing import BESIDE, changed_meta
 
 _TYPE: Final = 0o170000

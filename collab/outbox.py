@@ -43,6 +43,11 @@ class Outbox:
         return bool(self._queue)
 
     @property
+    def answering(self) -> bool:
+        """An answer has not left yet."""
+        return self._answers > 0
+
+    @property
     def waiting(self) -> int:
         """Bytes in the queue that count."""
         return self._bytes

@@ -23,7 +23,7 @@ import msgspec
 
 from collab.errors import ProtocolError, TooLarge
 from collab.ids import ActorId, ClientId
-from collab.protocol import ClientState
+from collab.protocol import MAX_CLOCK, ClientState
 
 STATE_LIMIT: Final = 2_048
 """Bytes of JSON in one state."""
@@ -112,6 +112,11 @@ class Presence:
         """For somebody who joins."""
         return tuple(self._show(client) for client in self._states)
 
+    def everything_since(self) -> tuple[ClientState, ...]:
+        """For somebody who missed some of it: also who has left."""
+        gone = tuple(self._show(client) for client in self._left if client not in self._states)
+        return (*self.everything(), *gone)
+
     def _show(self, client: ClientId) -> ClientState:
         state = self._states.get(client)
         if state is None:
@@ -129,6 +134,8 @@ class Presence:
         return known is None or (known.actor == actor and each.clock >= known.clock)
 
     def _take(self, session: int, actor: ActorId, user: Mapping[str, Any], each: ClientState, now: float) -> None:
+        if each.clock > MAX_CLOCK:
+            raise ProtocolError(f"a presence clock is {each.clock}; the largest is {MAX_CLOCK}", field="presence")
         if each.state == GONE:
             self._own.pop(session, None)
             self._remove(each.client)

@@ -20,18 +20,18 @@ States: a room is open, or it is gone (`gone` says why). Every change of state i
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import anyio
-import msgspec
 
 from collab import gate, protocol, text
 from collab.announcements import Announcements
 from collab.bell import Alarms, Bell
 from collab.document import Document, merge_updates
+from collab.encoding import Encoding
 from collab.errors import (
     AnotherDocument,
     Lacking,
@@ -42,22 +42,24 @@ from collab.errors import (
     TooLarge,
     Unavailable,
 )
-from collab.ids import ActorId, ClientId, DocumentId, Position, TurnId
+from collab.ids import ActorId, ClientId, DocumentId, Position
 from collab.member import CloseCode, Closing, Member
 from collab.observer import Observer
+from collab.outbox import EMPTY_VECTOR
 from collab.presence import Presence
 from collab.protocol import ClientState
 from collab.session import News
 from collab.store.base import (
     Announce,
     Append,
+    DocumentKind,
     Entry,
     EntryKind,
     Event,
     Logged,
-    Row,
     Store,
 )
+from collab.turn import Turn
 
 HELD_BYTES: Final = 4_000_000
 """Bytes of updates that a room holds back because they lack something."""
@@ -75,12 +77,7 @@ PRESENCE_LOOK: Final = 10.0
 """Seconds between looks for presence that expired."""
 
 TEXT_LIMIT: Final = 8_000_000
-"""Bytes of text in a live document: beyond, updates are refused with 4413."""
-
-TAIL_BYTES: Final = 256_000
-"""Updates kept beside a cached encoding, before it is made anew."""
-
-EMPTY_VECTOR: Final = b"\x00"
+"""Bytes of a live document, encoded: beyond, updates that bring more are refused with 4413."""
 
 
 @dataclass(slots=True)
@@ -99,16 +96,6 @@ class Wish:
     member: Member
     state_vector: bytes | None
     """None: it just came in, and is told where the document stands. `behind`: since its outbox was dropped."""
-
-
-@dataclass(slots=True)
-class _Encoding:
-    """The whole document, as a frame, and the frames since."""
-
-    frame: bytes
-    tail: list[bytes]
-    tail_bytes: int = 0
-    used: float = 0.0
 
 
 class Room:
@@ -136,16 +123,19 @@ class Room:
         self._bindings: dict[ClientId, ActorId] = {}
         self._own = ClientId(0)
         self._news: list[Waiting] = []
-        self._wishes: list[Wish] = []
+        self._wishes: dict[tuple[int, bool], Wish] = {}
         self._held: list[Waiting] = []
         self._evicted: Closing | None = None
+        self._working = False
+        self._deleted = False
+        self._kind: DocumentKind = "text"
         self._lock = anyio.Lock(fast_acquire=True)
         self._bell = Bell()
         self._alarms = alarms
         self._alarm_at = float("inf")
         self._unannounced: dict[ActorId, None] = {}
         self._announce_at = 0.0
-        self._encoding: _Encoding | None = None
+        self._encoding: Encoding | None = None
         self._presence_at = 0.0
 
     # -- opening and closing -------------------------------------------------------------------------------------
@@ -158,10 +148,10 @@ class Room:
         if row.quarantined is not None:
             raise Quarantined(f"this file's log cannot be read ({row.quarantined}); `quire verify` tells more")
         await self._read_log()
-        if row.deleted_at is not None:
-            self._evicted = Closing(CloseCode.NO_SUCH_FILE, "the file was deleted")
-        elif row.kind != "text":
-            self._evicted = Closing(CloseCode.NO_SUCH_FILE, "this file is not text: it is served as bytes")
+        row = await self._store.document(self.id)  # again: it may have been deleted while the log was read
+        if row is None:
+            raise NotFound("no such document")
+        self.judge_row(deleted=row.deleted_at is not None, kind=row.kind)
         if row.announced < row.head:
             await self._own_up(row.announced)
 
@@ -216,12 +206,23 @@ class Room:
         for member in self.members.values():
             member.close(code, reason)
 
+    def judge_row(self, *, deleted: bool | None, kind: DocumentKind | None) -> None:
+        """What the catalog says of the document has changed (None: not that): whether it may be edited live."""
+        self._deleted = self._deleted if deleted is None else deleted
+        self._kind = kind or self._kind
+        if self._deleted:
+            self.evict(CloseCode.NO_SUCH_FILE, "the file was deleted")
+        elif self._kind != "text":
+            self.evict(CloseCode.NO_SUCH_FILE, "this file is not text (any more): it is served as bytes")
+        else:
+            self.readmit()
+
     def readmit(self) -> None:
         self._evicted = None
 
     @property
     def idle(self) -> bool:
-        return not (self.users or self._news or self._wishes or self._unannounced)
+        return not (self.users or self._working or self._news or self._wishes or self._unannounced)
 
     @property
     def waited_for(self) -> bool:
@@ -231,7 +232,7 @@ class Room:
     @property
     def size(self) -> int:
         """Bytes, roughly."""
-        cached = 0 if self._encoding is None else len(self._encoding.frame) + self._encoding.tail_bytes
+        cached = 0 if self._encoding is None else self._encoding.size
         return self._document.size + cached
 
     def dispose(self) -> None:
@@ -261,7 +262,7 @@ class Room:
         self._wish(Wish(member, member.outbox.behind))
 
     def _wish(self, wish: Wish) -> None:
-        self._wishes.append(wish)
+        self._wishes[wish.member.session.number, wish.state_vector is None] = wish  # who asks twice is answered once
         self._bell.ring()
 
     def submit(self, member: Member, news: News) -> None:
@@ -275,7 +276,8 @@ class Room:
             self._bell.ring()
 
     def answer_presence(self, member: Member) -> None:
-        member.send(protocol.awareness(self.presence.everything()))
+        """Also what it may have missed: a state that was taken away while its outbox was full would stay for ever."""
+        member.send(protocol.awareness(self.presence.everything_since()))
 
     # -- turns -----------------------------------------------------------------------------------------------------
 
@@ -285,9 +287,11 @@ class Room:
             await self._bell.wait()
             self._show_presence()
             if self._work_waits():
+                self._working = True
                 async with self._lock:
                     if self.gone is None:
                         await self._work()
+                self._working = False
             self._set_alarm()
 
     def _work_waits(self) -> bool:
@@ -342,7 +346,7 @@ class Room:
 
     async def _take_turn(self) -> None:
         news, self._news = self._news, []
-        wishes, self._wishes = self._wishes, []
+        wishes, self._wishes = self._wishes, {}
         before = self._document.state_vector()
         senders: dict[int, list[Waiting]] = {}
         for each in news:
@@ -361,8 +365,10 @@ class Room:
             self._broadcast([entry.payload for entry in entries], before, authors[0] if len(authors) == 1 else None)
             self._retry_held()
         self._settle(settled)
-        for wish in wishes:
+        for wish in wishes.values():
+            await self._check_held(wish)
             self._grant(wish)
+            await anyio.lowlevel.checkpoint()
 
     async def _apply(self, news: list[Waiting], entries: list[Entry], settled: list[Waiting]) -> Entry | None:
         """One transaction for one sender. What it lacks is held; what it may not do closes it."""
@@ -408,13 +414,18 @@ class Room:
         """The clients that it brings news of, from now on bound to its sender and known."""
         walk, actor = each.news.walk, each.member.session.actor
         brings = gate.judge(walk, self._clocks, self._bindings, actor, reserved=self._came_back, halves=self._halves)
-        if brings and self._document.size + len(each.news.update) > TEXT_LIMIT:
-            raise TooLarge(f"a live file may have {TEXT_LIMIT} bytes, deleted text included")
+        if brings and self._too_large(len(each.news.update)):
+            raise TooLarge(f"a live file may have {TEXT_LIMIT:,} bytes")
         await self._bind(actor, brings)
         gate.add_halves(self._halves, walk, self._clocks)
         for client in brings:
             self._clocks[client] = max(self._clocks.get(client, 0), walk.news[client][-1][1])
         return brings
+
+    def _too_large(self, more: int) -> bool:
+        """The size is estimated, deleted text included, until the estimate is too large."""
+        document = self._document
+        return document.size + more > TEXT_LIMIT and document.measure() + more > TEXT_LIMIT
 
     def _came_back(self, client: ClientId) -> bool:
         """A reserved id of an epoch before this one: a peer brings back what a backup had lost."""
@@ -486,7 +497,8 @@ class Room:
             raise Unavailable("the log has moved under a turn")
         for entry in entries:
             self._document.apply([entry.payload], 0)
-        self._clocks = dict(self._document.clocks())
+            self._learn([entry.payload])
+            self._bindings.update(dict.fromkeys(entry.clients, entry.actor))
 
     async def _commit(self, entries: Sequence[Entry]) -> None:
         started = time.perf_counter()
@@ -532,11 +544,8 @@ class Room:
     def _broadcast(self, updates: Sequence[bytes], before: bytes, sole: Member | None) -> None:
         started = time.perf_counter()
         frame = protocol.update(updates[0] if len(updates) == 1 else merge_updates(updates))
-        if self._encoding is not None:
-            self._encoding.tail.append(frame)
-            self._encoding.tail_bytes += len(frame)
-            if self._encoding.tail_bytes > TAIL_BYTES:
-                self._encoding = None
+        if self._encoding is not None and not self._encoding.add(frame):
+            self._encoding = None
         frames = 0
         for member in self.members.values():
             if member is not sole:
@@ -558,9 +567,21 @@ class Room:
 
     # -- answers -------------------------------------------------------------------------------------------------
 
+    async def _check_held(self, wish: Wish) -> None:
+        """A peer that has news of another document, by its state vector, is told so before it is told anything: two
+        documents merged would hold both texts."""
+        if wish.state_vector is None or wish.member.closing is not None:
+            return
+        unknown = [client for client in protocol.decode_state_vector(wish.state_vector) if client not in self._clocks]
+        strange = [client for client in unknown if gate.is_reserved(client) and not self._came_back(client)]
+        plain = [client for client in unknown if not gate.is_reserved(client)]
+        if strange or (plain and await self._store.bound_before(self.id, plain)):
+            error = AnotherDocument("this is another document than the one you hold, which is gone")
+            self._refuse(wish.member, CloseCode.ANOTHER_DOCUMENT, error)
+
     def _grant(self, wish: Wish) -> None:
         member, vector = wish.member, wish.state_vector
-        if member.left:
+        if member.left or member.closing is not None:
             return
         if self._evicted is not None:
             member.close(self._evicted.code, self._evicted.reason)
@@ -572,22 +593,23 @@ class Room:
         elif member.owed_difference:
             member.answer([protocol.update(self._document.diff(vector))], vector)
             member.session.forget_told()
-            self._greet(member)
+            self.answer_presence(member)
             self._tell_saved(member)
+        elif member.outbox.answering:
+            member.answer([], vector)  # not computed before the last one has left
         else:
             member.answer(self._difference(vector), vector)
 
     def _greet(self, member: Member) -> None:
-        if len(self.presence):
-            self.answer_presence(member)
+        if self.presence.everything():
+            member.send(protocol.awareness(self.presence.everything()))
 
     def _difference(self, state_vector: bytes) -> list[bytes]:
         if state_vector != EMPTY_VECTOR:
             return [protocol.sync_step2(self._document.diff(state_vector))]
         if self._encoding is None:
-            self._encoding = _Encoding(protocol.sync_step2(self._document.encode()), [])
-        self._encoding.used = time.monotonic()
-        return [self._encoding.frame, *self._encoding.tail]
+            self._encoding = Encoding(self._document.encode(), time.monotonic())
+        return self._encoding.frames(time.monotonic())
 
     def release_stuck(self, since: float) -> None:
         """Members whose socket has not taken a frame since then are let go."""
@@ -648,68 +670,3 @@ class Room:
                 size,
             )
         )
-
-
-class Turn:
-    """Exclusive use of a room's document, which is what the log holds at `position`.
-
-    `stage` changes the document in memory; `collab.rooms.Rooms.commit` makes that durable and shows it. What was staged
-    and not committed when the turn ends is undone.
-    """
-
-    def __init__(self, room: Room, row: Row) -> None:
-        self.room = room
-        self.row = row
-        self.entries: list[Entry] = []
-        self._before: bytes | None = None
-
-    @property
-    def document(self) -> Document:
-        return self.room.document
-
-    @property
-    def position(self) -> Position:
-        return self.room.position
-
-    def stage(
-        self,
-        *,
-        actor: ActorId,
-        target: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        on_behalf_of: ActorId | None = None,
-        turn: TurnId | None = None,
-    ) -> Position:
-        """Edits towards the text `target`, and metadata that changed; the position that the document will have."""
-        if meta is not None:
-            self.entries.append(
-                Entry(
-                    kind=EntryKind.META,
-                    actor=actor,
-                    payload=msgspec.json.encode(meta),
-                    on_behalf_of=on_behalf_of,
-                    turn=turn,
-                )
-            )
-        if target is not None:
-            self._before = self._before or self.document.state_vector()
-            novel = self.document.edit(target)
-            if novel is not None:
-                self.entries.append(
-                    Entry(kind=EntryKind.UPDATE, actor=actor, payload=novel, on_behalf_of=on_behalf_of, turn=turn)
-                )
-        return Position(self.position + len(self.entries))
-
-    def append(self) -> Append:
-        return Append(document=self.room.id, entries=tuple(self.entries), expect=self.position)
-
-    async def settle(self, head: Position) -> None:
-        """What was staged is durable: tell the room."""
-        entries, self.entries = self.entries, []
-        await self.room.adopt(entries, head, self._before)
-
-    async def undo(self) -> None:
-        """What was staged is not to be."""
-        if self.room.gone is None and any(entry.kind == EntryKind.UPDATE for entry in self.entries):
-            await self.room.reread()
-        self.entries = []

@@ -30,8 +30,9 @@ from collab.errors import NotFound, PathTaken, QuireError, Stale, Unavailable
 from collab.ids import DocumentId
 from collab.member import CloseCode
 from collab.observer import Observer, Unobserved
-from collab.room import Room, Turn
-from collab.store.base import Append, Change, Committed, Store
+from collab.room import Room
+from collab.store.base import Append, Change, Committed, SetDocument, Store
+from collab.turn import Turn
 
 GRACE: Final = 20.0
 """Seconds that an idle room stays open."""
@@ -203,8 +204,22 @@ class Rooms:
             for turn in turns:
                 if turn.entries:
                     await turn.settle(committed.heads[turn.room.id])
+            for change in changes:
+                if isinstance(change, SetDocument):
+                    self._let_in_or_out(change)
         self.tell(committed)
         return committed
+
+    def _let_in_or_out(self, change: SetDocument) -> None:
+        """A file that was deleted, or stopped being text, has nobody in its room: whoever opens it now included."""
+        opening = self._openings.get(change.id)
+        room = self._rooms.get(change.id) or (opening.room if opening is not None else None)
+        if room is None:
+            return
+        room.judge_row(
+            deleted=change.fields["deleted_at"] is not None if "deleted_at" in change.fields else None,
+            kind=change.fields.get("kind"),
+        )
 
     def tell(self, committed: Committed) -> None:
         for event in committed.events:
@@ -331,4 +346,6 @@ class Rooms:
                 async with self.turn(row.id) as turn:
                     await turn.room.announce()
             except QuireError as error:
+                if self._closing:
+                    return  # they stay owed
                 self._observer.broke(error)

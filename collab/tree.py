@@ -29,7 +29,6 @@ from collab.errors import NotFound, PathTaken
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
 from collab.member import CloseCode
 from collab.objects.base import ObjectStore
-from collab.room import Turn
 from collab.rooms import Rooms
 from collab.store.base import (
     Append,
@@ -44,6 +43,7 @@ from collab.store.base import (
     SetDocument,
     Store,
 )
+from collab.turn import Turn
 
 
 class Tree:
@@ -180,7 +180,7 @@ class Tree:
     async def _check_twins(self, project: ProjectId, path: Path, leaving: frozenset[Path]) -> None:
         for prefix in [path, *paths.parents(path)]:
             directory, _, name = prefix.rpartition("/")
-            names = await self._names(project, directory)
+            names = await self._store.names(project, directory)
             if name in names:
                 return  # what is there already has been judged
             for other in names:
@@ -193,12 +193,6 @@ class Tree:
                         field="path",
                         details={"path": twin},
                     )
-
-    async def _names(self, project: ProjectId, directory: str) -> set[str]:
-        """What stands directly in a directory ("" is the root)."""
-        prefix = directory + "/" if directory else ""
-        below = await self._store.tree(project, prefix=prefix)
-        return {row.path[len(prefix) :].partition("/")[0] for row in below}
 
 
 def new_document(

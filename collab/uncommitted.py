@@ -6,7 +6,7 @@ from the history.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from collab import bases
@@ -40,9 +40,15 @@ class Uncommitted:
         self._writing = writing
 
     async def changed(self, project: ProjectId) -> list[Changed]:
-        """What differs from the branch, with exact rows."""
-        rows = [await self._contents.exact(row) for row in await self._store.tree(project)]
-        return bases.changes(rows, await bases.bases(self._store, project))
+        """What differs from the branch, with exact rows. What cannot be read is held back: it stays as it was committed."""
+        held = await bases.bases(self._store, project)
+        rows = []
+        for row in await self._store.tree(project):
+            if row.quarantined is None:
+                rows.append(await self._contents.exact(row))
+            elif (base := held.get(row.path)) is not None:
+                rows.append(replace(row, sha=base.sha, mode=base.mode))
+        return bases.changes(rows, held)
 
     async def changes(self, project: ProjectId) -> list[FileChange]:
         return [await self._described(each) for each in await self.changed(project)]

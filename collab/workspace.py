@@ -25,6 +25,7 @@ from collab.store.base import (
     Committed,
     CreateProject,
     DeleteProject,
+    Emit,
     Event,
     Project,
     RenameProject,
@@ -82,10 +83,11 @@ class Workspace:
             raise NotFound(f"there is no project {name!r}", field="project")
         return found
 
-    async def rename_project(self, name: str, new: str) -> Project:
+    async def rename_project(self, name: str, new: str, actor: ActorId) -> Project:
         paths.check_project_name(new)
         project = await self.project(name)
-        await self.store.commit(changes=[RenameProject(project.id, new)])
+        renamed = Event(project=project.id, kind="renamed", actors=(actor,), data={"from": name, "to": new})
+        self.rooms.tell(await self.store.commit(changes=[RenameProject(project.id, new), Emit(renamed)]))
         return await self.project(new)
 
     async def delete_project(self, name: str) -> None:

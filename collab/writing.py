@@ -25,9 +25,9 @@ from collab.ids import ActorId, BlobSha, Position
 from collab.member import CloseCode
 from collab.merge import Conflicted, merge
 from collab.objects.base import ObjectStore
-from collab.room import Turn
 from collab.rooms import Rooms
 from collab.store.base import Row, RowFields, SetDocument, Store
+from collab.turn import Turn
 
 BESIDE: Final = 64_000
 """Characters from which a merge is computed in a thread, before the turn."""

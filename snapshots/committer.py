@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Final
 
 import msgspec
@@ -25,7 +25,7 @@ from collab import actors, bases, conflicts
 from collab.bases import Changed
 from collab.bus.base import Bus
 from collab.errors import NotFound
-from collab.ids import ActorId, BlobSha, Millis, Path, Position
+from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position
 from collab.store.base import Change as StoreChange
 from collab.store.base import Emit, Event, Project, Store
 from collab.workspace import Workspace
@@ -96,8 +96,9 @@ class Committer:
         remote = await self._remotes.of(project)
         branch = await journal.branch(self._store, project.id) or Branch(remote.branch)
         head = await remote.head()
-        held_back = conflicts.held_back(await conflicts.still_open(self._store, project.id))
-        changed = [each for each in await self._workspace.changed(project) if not held_back & _names(each)]
+        waiting = await conflicts.still_open(self._store, project.id)
+        names, documents = conflicts.held_back(waiting), conflicts.documents(waiting)
+        changed = [each for each in await self._workspace.changed(project) if not _among(each, names, documents)]
         files = [change(each) for each in select(changed, chosen)]
         if not files:
             return Snapshot(number=branch.number, at=self._clock(), state="nothing", commit=head)
@@ -234,8 +235,10 @@ def _base_moves(project: Project, each: Change, commit: CommitSha) -> list[Store
     return [bases.put(project.id, after, expect=before)]
 
 
-def _names(each: Changed) -> set[Path]:
-    return {each.path} if each.base is None else {each.path, each.base.path}
+def _among(each: Changed, names: Set[Path], documents: Set[DocumentId]) -> bool:
+    if each.path in names or (each.row is not None and each.row.id in documents):
+        return True
+    return each.base is not None and each.base.path in names
 
 
 def what_to_do(moved: BranchMoved, remote: GitRemote) -> str:

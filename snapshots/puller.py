@@ -7,7 +7,8 @@ What it promises
 3. What both sides have changed is a conflict, an object of its own; its file goes on being edited, other files go on.
 4. The branch counts as pulled when every path is: only then does the journal say so, and the next commit has its head as
    parent.
-5. History that was rewritten is no other case: what counts is the content that Quire holds, path by path. A branch that is
+5. What cannot be read here is left as it is, with its base, and found again by the next pull; it holds up nothing else.
+6. History that was rewritten is no other case: what counts is the content that Quire holds, path by path. A branch that is
    gone stops everything and is said; nothing is made again by itself.
 
 What breaks it: a remote that gives other bytes for a blob than those of its SHA.
@@ -15,6 +16,7 @@ What breaks it: a remote that gives other bytes for a blob than those of its SHA
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
@@ -27,7 +29,7 @@ from collab import actors, bases, conflicts, paths
 from collab.bases import Base
 from collab.bus.base import Bus
 from collab.conflicts import ConflictKind, FileConflict
-from collab.errors import NotFound, PathTaken, Stale, Unavailable
+from collab.errors import NotFound, PathInvalid, PathTaken, Quarantined, Stale, Unavailable
 from collab.ids import BlobSha, DocumentId, Millis, Path
 from collab.ingest import Collided, Ingested
 from collab.merge import Hunk
@@ -160,8 +162,8 @@ class Puller:
         self, project: Project, remote: GitRemote, head: CommitSha, policy: Policy, merged: dict[Path, None]
     ) -> _Look:
         held = await bases.bases(self._store, project.id)
-        rows = [await self._workspace.contents.exact(row) for row in await self._store.tree(project.id)]
-        theirs = await remote.tree(head)
+        rows = [await self._as_it_is(row, held.get(row.path)) for row in await self._store.tree(project.id)]
+        theirs = {path: entry for path, entry in (await remote.tree(head)).items() if _can_be(path)}
         waiting = await conflicts.still_open(self._store, project.id)
         return _Look(
             project=project,
@@ -174,6 +176,12 @@ class Puller:
             open={_key_of(each): each for each in waiting},
             merged=merged,
         )
+
+    async def _as_it_is(self, row: Row, base: Base | None) -> Row:
+        """What cannot be read counts as what was committed (collab.uncommitted)."""
+        if row.quarantined is None:
+            return await self._workspace.contents.exact(row)
+        return row if base is None else replace(row, sha=base.sha, mode=base.mode)
 
     async def _decisions(self, look: _Look) -> list[Decision]:
         held = {path: Side(path, each.sha, each.mode, each.document) for path, each in look.held.items()}
@@ -207,6 +215,8 @@ class Puller:
             except (Stale, PathTaken) as error:
                 log.info("moved under a pull", project=look.project.name, path=each.path, why=error.message)
                 look.again = True
+            except Quarantined as error:
+                log.warning("held back from a pull", project=look.project.name, path=each.path, why=error.message)
             else:
                 self._step("path pulled")
 
@@ -284,12 +294,17 @@ class Puller:
         before = look.held[each.base.path] if each.base is not None else None
         base = None
         if before is not None:
-            base = Incoming(before.path, before.mode, await self._base(look, before), before.sha)
-        await keep(self._workspace, theirs, base)
+            # What is to be as theirs needs no text of the base: if ours has moved meanwhile, it is looked at again.
+            content = await self._base(look, before) if each.do == "merge" else b""
+            base = Incoming(before.path, before.mode, content, before.sha)
+        if each.do == "merge":
+            await keep(self._workspace, theirs, base)
         made: list[FileConflict] = []
+        id_ = await self._id(look, each)
 
         def also(outcome: Ingested | Collided) -> Sequence[Change]:
-            made.clear()
+            if each.do == "ingest" and (isinstance(outcome, Collided) or not outcome.exact):
+                raise Stale("the file was edited meanwhile")
             if isinstance(outcome, Ingested):
                 return [*self._base_moves(look, each, outcome), *look.closing]
             known = look.open.get(_key(each))
@@ -297,7 +312,7 @@ class Puller:
                 return []
             ours = replace(each.ours, sha=outcome.ours.row.sha, mode=outcome.ours.row.mode) if each.ours else None
             kind: ConflictKind = (each.kind or "modify/modify") if outcome.kind == "lines" else outcome.kind
-            made.append(self._found(look, replace(each, ours=ours, kind=kind), hunks=outcome.hunks))
+            made.append(self._found(look, replace(each, ours=ours, kind=kind), id_, outcome.hunks))
             return [*self._tell(look, made[0]), *look.closing]
 
         outcome = await self._ingest.merge(row, base, theirs, actors.QUIRE.id, also)
@@ -314,7 +329,7 @@ class Puller:
         theirs = await self._theirs(look, each.theirs)
         await keep(self._workspace, theirs)
         gone_row = await self._tombstone(look, each)
-        found = self._found(look, each) if each.do == "restore" else None
+        found = self._found(look, each, await self._id(look, each)) if each.do == "restore" else None
 
         def also(outcome: Ingested | Collided) -> Sequence[Change]:
             assert isinstance(outcome, Ingested)
@@ -352,7 +367,7 @@ class Puller:
     # -- conflicts ---------------------------------------------------------------------------------------------------
 
     async def _conflict(self, look: _Look, each: Decision) -> None:
-        found = self._found(look, each)
+        found = self._found(look, each, await self._id(look, each))
         if each.theirs is not None:
             await keep(self._workspace, await self._theirs(look, each.theirs))
         if each.base is not None:
@@ -363,10 +378,19 @@ class Puller:
         await self._commit([*self._tell(look, found), *look.closing])
         await self._by_policy(look, found)
 
-    def _found(self, look: _Look, each: Decision, hunks: Sequence[Hunk] = ()) -> FileConflict:
+    async def _id(self, look: _Look, each: Decision) -> str:
+        """The same for whoever finds it at the same time; another one when the branch comes back to where it was."""
+        for again in itertools.count():
+            id_ = conflicts.new_id(look.project.id, _key(each), look.head, again)
+            known = await conflicts.conflict(self._store, look.project.id, id_)
+            if known is None or known.state == "open":
+                return id_
+        raise AssertionError("counting has no end")
+
+    def _found(self, look: _Look, each: Decision, id_: str, hunks: Sequence[Hunk] = ()) -> FileConflict:
         assert each.kind is not None
         return FileConflict(
-            id=conflicts.new_id(look.project.id, _key(each), look.head),
+            id=id_,
             path=paths.show(each.path),
             kind=each.kind,
             at=self._clock(),
@@ -428,6 +452,15 @@ class Puller:
         committed = await self._store.commit(changes=changes)
         for event in committed.events:
             self._bus.publish(event.project, event.n)
+
+
+def _can_be(path: Path) -> bool:
+    """Whether git would check it out. What it would not stays in the repository, and nowhere else."""
+    try:
+        paths.check_carried(paths.to_bytes(path))
+    except PathInvalid:
+        return False
+    return True
 
 
 def _side(side: Side | None) -> conflicts.Side | None:

@@ -263,23 +263,22 @@ class Snapshotter:
         """Pulls what somebody pushed."""
         while not self._closing:
             await anyio.sleep(every)
-            for project in await self._store.projects():
-                watched = self._watched[project.id]
-                if not watched.lock.locked() and not self._closing:
-                    await self._look_at_branch(project, watched)
+            try:
+                for project in await self._store.projects():
+                    watched = self._watched[project.id]
+                    if not watched.lock.locked() and not self._closing:
+                        await self._look_at_branch(project, watched)
+            except Exception:
+                # It is in the status, and the schedule tries again.
+                log.exception("a branch could not be pulled")
 
     async def _look_at_branch(self, project: Project, watched: _Watched) -> None:
-        try:
-            head = await (await self.remotes.of(project)).head()
-            if head == watched.head:
-                return
-            if head != journal.known(await journal.branch(self._store, project.id)):
-                await self.pull(project)
-        except Exception:
-            # It is in the status; the next look, or the next round, tries again.
-            log.exception("a branch could not be pulled", project=project.name)
-        else:
-            watched.head = head
+        head = await (await self.remotes.of(project)).head()
+        if head == watched.head:
+            return
+        watched.head = head
+        if head != journal.known(await journal.branch(self._store, project.id)):
+            await self.pull(project)
 
     async def _commit_when_due(self, tasks: TaskGroup) -> None:
         while not self._closing:

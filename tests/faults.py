@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import anyio
 
 from collab.errors import LogFailed, QuireError
-from collab.ids import ClientId, DocumentId, Millis, Path, Position, ProjectId
+from collab.ids import BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store.base import (
     Append,
     Change,
@@ -152,6 +152,12 @@ class FaultyStore:
 
     async def owed(self) -> Sequence[Row]:
         return await self.store.owed()
+
+    async def names(self, project: ProjectId, directory: str) -> Set[str]:
+        return await self.store.names(project, directory)
+
+    async def named(self, document: DocumentId, sha: BlobSha) -> Position | None:
+        return await self.store.named(document, sha)
 
     async def events(self, project: ProjectId, *, after: int, limit: int) -> Sequence[Event]:
         return await self.store.events(project, after=after, limit=limit)

@@ -178,6 +178,28 @@ def _at_rest(peers: list[LocalPeer]) -> bool:
     return all(peer.connected and peer.idle and peer.durable == peer.edits for peer in peers)
 
 
+@pytest.mark.anyio
+async def test_somebody_who_comes_in_while_a_commit_fails_is_told_to_come_back() -> None:
+    world = World()
+    await world.start()
+    await world.create()
+    alice, bob = LocalPeer("alice"), LocalPeer("bob")
+    await world.connect(alice)
+    await _frames(alice, 5, 5)
+    world.store.failures = 1
+    alice.edit(0, 0, "what the disk refuses")
+    alice.send(5)
+    await world.connect(bob)
+    with anyio.fail_after(5):
+        while alice.connected or bob.connected:
+            alice.receive(5)
+            bob.receive(5)
+            await anyio.sleep(0.001)
+    await settled(world, [alice, bob])
+    assert str(bob) == "what the disk refuses"
+    await world.stop()
+
+
 # over real sockets
 
 

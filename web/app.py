@@ -33,7 +33,7 @@ from web.observability import Metrics
 from web.pages import Pages, wants_page
 from web.services import Services, now
 from web.settings import Settings
-from web.sockets import sync
+from web.sockets import nowhere, sync
 
 if TYPE_CHECKING:
     from snapshots.snapshotter import Snapshotter
@@ -113,7 +113,12 @@ def create_app(settings: Settings, *, adapters: Open = on_disk) -> Quire:
             return await pages.page(request, 404)
         return await errors.on_http_exception(request, error)
 
-    routes = [*ROUTES, WebSocketRoute("/sync/{project}/{path:file}", sync), *pages.routes()]
+    routes = [
+        *ROUTES,
+        WebSocketRoute("/sync/{project}/{path:file}", sync),
+        WebSocketRoute("/{rest:path}", nowhere),
+        *pages.routes(),
+    ]
     handlers = {**errors.HANDLERS, HTTPException: on_http_exception}
     app = Quire(settings, routes=routes, exception_handlers=handlers, lifespan=lifespan)
     # A path in a project may end in anything; nothing is guessed.

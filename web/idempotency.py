@@ -4,7 +4,9 @@ What it promises
 1. The same key of the same actor in the same project gets the answer of its first success, for a day. Failures are not
    kept: whoever tries again tries again.
 2. Two at the same time: the second waits for the first.
-3. The same key for another request is `Unprocessable`.
+3. The same key for another request, one with another body included, is `Unprocessable`. A body is hashed as it is read,
+   so that an upload of gigabytes needs no memory; of a multipart body the boundary does not count, because clients make
+   a new one each time.
 4. An answer that holds a secret is not kept; sent again, it is `Conflict`.
 
 What breaks it: a crash after the write and before its answer was kept. Then it is done again, which for a write against
@@ -21,8 +23,10 @@ from typing import Final
 
 import anyio
 import msgspec
-from starlette.requests import Request
+from python_multipart.multipart import parse_options_header
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Message
 
 from collab.errors import Conflict, Invalid
 from collab.ids import ActorId, Millis, ProjectId
@@ -49,6 +53,48 @@ class Answer(msgspec.Struct, frozen=True):
     """Base64; None when it held a secret."""
 
 
+class Asked:
+    """A request whose body is hashed while `request` is read."""
+
+    def __init__(self, request: Request) -> None:
+        self._receive = request.receive
+        self._ended = False
+        self._body = hashlib.sha256()
+        self._boundary = _boundary(request)
+        self._tail = b""
+        self.request = Request(request.scope, self._hashing)
+
+    async def fingerprint(self) -> str:
+        """Where it went and what it said, its whole body included; what nobody has read is read now."""
+        while not self._ended:
+            await self._hashing()
+        scope = self.request.scope
+        said = [self.request.headers.get(name, "").encode() for name in ("if-match", "if-none-match")]
+        whole = [scope["method"].encode(), scope.get("raw_path", b""), scope["query_string"], *said]
+        body = self._body.copy()
+        body.update(self._tail)
+        return hashlib.sha256(b"\n".join([*whole, body.digest()])).hexdigest()
+
+    async def _hashing(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._ended = True
+            raise ClientDisconnect
+        self._ended = not message.get("more_body", False)
+        self._hash(message.get("body", b""))
+        return message
+
+    def _hash(self, content: bytes) -> None:
+        if self._boundary is None:
+            self._body.update(content)
+            return
+        # A boundary may be cut in two by the chunks it comes in.
+        whole = (self._tail + content).replace(self._boundary, b"")
+        keep = min(len(whole), len(self._boundary) - 1)
+        self._body.update(whole[: len(whole) - keep])
+        self._tail = whole[len(whole) - keep :]
+
+
 class Once:
     def __init__(self, store: Store, clock: Callable[[], Millis]) -> None:
         self._store, self._clock = store, clock
@@ -59,15 +105,16 @@ class Once:
         request: Request,
         actor: ActorId | None,
         project: ProjectId,
-        work: Callable[[], Awaitable[Response]],
+        work: Callable[[Request], Awaitable[Response]],
         *,
         secret: bool,
     ) -> Response:
+        """`work` is given the request whose body it may read."""
         given = request.headers[HEADER]
         if not _KEY.fullmatch(given):
             raise Invalid("give 1 to 255 printable ASCII characters", field="Idempotency-Key")
         key = hashlib.sha256(f"{actor}\n{given}".encode()).hexdigest()
-        asked = _fingerprint(request)
+        asked = Asked(request)
         while (waiting := self._under_way.get((project, key))) is not None:
             await waiting.wait()
         done = self._under_way[project, key] = anyio.Event()
@@ -78,14 +125,14 @@ class Once:
             del self._under_way[project, key]
             done.set()
 
-    async def _kept(self, project: ProjectId, key: str, asked: str) -> Response | None:
+    async def _kept(self, project: ProjectId, key: str, asked: Asked) -> Response | None:
         record = await self._store.record(COLLECTION, project, key)
         if record is None:
             return None
         answer = msgspec.json.decode(record, type=Answer)
         if answer.at + KEPT_MILLIS <= self._clock():
             return None
-        if answer.asked != asked:
+        if answer.asked != await asked.fingerprint():
             raise Unprocessable("this key was used for another request", field="Idempotency-Key")
         if answer.body is None:
             raise Conflict("this was done already, and its answer is shown once only", code="already_done")
@@ -93,13 +140,19 @@ class Once:
         return Response(base64.b64decode(answer.body), answer.status, headers, answer.media_type)
 
     async def _first(
-        self, project: ProjectId, key: str, asked: str, work: Callable[[], Awaitable[Response]], *, secret: bool
+        self,
+        project: ProjectId,
+        key: str,
+        asked: Asked,
+        work: Callable[[Request], Awaitable[Response]],
+        *,
+        secret: bool,
     ) -> Response:
-        response = await work()
+        response = await work(asked.request)
         if response.status_code >= 300 or type(response) is not Response or len(response.body) > BODY_LONGEST:
             return response
         body = None if secret else base64.b64encode(response.body).decode()
-        answer = Answer(asked, self._clock(), response.status_code, response.media_type, body)
+        answer = Answer(await asked.fingerprint(), self._clock(), response.status_code, response.media_type, body)
         await self._store.commit(changes=[_record(project, key, msgspec.json.encode(answer))])
         return response
 
@@ -124,8 +177,6 @@ def _record(project: ProjectId, key: str, value: bytes | None) -> PutRecord:
     return PutRecord(collection=COLLECTION, project=project, key=key, value=value)
 
 
-def _fingerprint(request: Request) -> str:
-    """Where it went and what it said about its body: a body itself may be a stream of gigabytes."""
-    said = [request.headers.get(name, "") for name in ("content-length", "content-digest", "if-match", "if-none-match")]
-    whole = [request.method.encode(), request.scope.get("raw_path", b""), request.scope["query_string"]]
-    return hashlib.sha256(b"\n".join([*whole, *(each.encode() for each in said)])).hexdigest()
+def _boundary(request: Request) -> bytes | None:
+    _, options = parse_options_header(request.headers.get("content-type"))
+    return options.get(b"boundary") or None

@@ -345,23 +345,29 @@ class Identity:
         return found[0], grant
 
     async def accept(self, secret: str, name: str, email: str | None, present: Access | None) -> tuple[str, Actor]:
-        """Joins: whoever has a session keeps being who he is, anybody else becomes a guest."""
+        """Joins: whoever has a session keeps being who he is, anybody else becomes a guest. A session that a project's
+        token began names nobody anew."""
         _, grant = await self.invitation(secret)
         guest = Actor(
             id=present.actor.id if present else ActorId("guest-" + secrets.token_hex(10)),
             name=checked_name(name),
             email=checked_email(email) if email else None,
         )
+        if present is not None and not present.himself():
+            guest = present.actor
+        else:
+            await self._store.commit(changes=[actors.put(guest)])
         kept = present.held if present else ()
-        await self._store.commit(changes=[actors.put(guest)])
         holds = dict.fromkeys([*(each.grant for each in kept), grant])
         return await self._start(guest.id, tuple(holds)), guest
 
-    async def rename(self, actor: Actor, name: str, email: str | None) -> Actor:
+    async def rename(self, access: Access, name: str, email: str | None) -> Actor:
         """What a person says about himself; an agent is named by whoever made its token."""
-        if actor.kind != "person":
+        if access.actor.kind != "person":
             raise Forbidden("an agent's name is given by whoever makes its token")
-        changed = Actor(id=actor.id, name=checked_name(name), email=checked_email(email) if email else None)
+        if not access.himself():
+            raise Forbidden("a project's token acts as its maker, but does not rename him: log in as yourself")
+        changed = Actor(id=access.actor.id, name=checked_name(name), email=checked_email(email) if email else None)
         await self._store.commit(changes=[actors.put(changed)])
         return changed
 

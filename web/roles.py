@@ -64,6 +64,10 @@ class Access:
     def everywhere(self) -> bool:
         return any(each.project is None for each in self.held)
 
+    def himself(self) -> bool:
+        """Whether it is the person who asks. Whoever has a project's token may act as its maker, but is not its maker."""
+        return not any(each.grant.startswith("token:") for each in self.held)
+
 
 def allows(role: Role | None, needed: Role) -> bool:
     return role is not None and RANK[role] >= RANK[needed]

@@ -31,6 +31,7 @@ import msgspec
 import uvicorn
 
 from collab.errors import QuireError, Unavailable
+from collab.protocol import MESSAGE_LIMIT
 from web.app import create_app
 from web.observability import configure_logging
 from web.private import write_private
@@ -39,8 +40,9 @@ from web.settings import Settings
 
 SWITCH_INTERVAL: Final = 0.001
 BACKLOG: Final = 2048
-WS_MAX_SIZE: Final = 16_000_000
-"""Bytes of one message: a client that comes back with a whole large document sends it at once."""
+WS_MAX_SIZE: Final = 2 * MESSAGE_LIMIT
+"""Bytes of one message: beyond, the connection ends with 1009, which stock peers try again for ever. So it is more than
+the protocol's own limit, beyond which they are told 4413."""
 WS_QUEUE: Final = 32
 PING_EVERY: Final = 20.0
 PING_TIMEOUT: Final = 20.0

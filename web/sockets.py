@@ -19,12 +19,10 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import count
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from collab import paths
 from collab.errors import Conflict, Forbidden, NotFound, ProtocolError, QuireError, TooLarge
 from collab.ids import DocumentId, Path
 from collab.member import CloseCode, Closing, Member
@@ -65,6 +63,12 @@ async def sync(websocket: WebSocket) -> None:
         await _close(websocket, closing)
 
 
+async def nowhere(websocket: WebSocket) -> None:
+    """An address below /sync that names no file."""
+    await websocket.accept()
+    await _close(websocket, Closing(CloseCode.NO_SUCH_FILE, "the address is /sync/PROJECT/PATH"))
+
+
 async def _admit(websocket: WebSocket, services: Services) -> tuple[Access, Project, Row]:
     if services.closing.is_set():
         raise Conflict("the server restarts", code="restart")
@@ -72,18 +76,10 @@ async def _admit(websocket: WebSocket, services: Services) -> tuple[Access, Proj
     name = websocket.path_params["project"]
     require(access, name, "viewer")
     project = await services.workspace.project(name)
-    row = await find(services, project, _path_of(websocket), websocket.query_params.get("document"))
+    row = await find(services, project, websocket.path_params["path"], websocket.query_params.get("document"))
     if row.kind != "text":
         raise NotFound("this file is not text: it is served as bytes and not edited live")
     return access, project, row
-
-
-def _path_of(websocket: WebSocket) -> str:
-    """Of the bytes as they came: a path need not be UTF-8."""
-    raw = websocket.scope.get("raw_path")
-    if raw is None:
-        return str(websocket.path_params["path"])
-    return paths.from_bytes(unquote_to_bytes(raw.partition(b"?")[0].split(b"/sync/", 1)[1].partition(b"/")[2]))
 
 
 async def find(services: Services, project: Project, path: str, held: str | None) -> Row:

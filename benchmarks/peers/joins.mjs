@@ -14,9 +14,10 @@ const { values: arg } = parseArgs({ options: {
 
 const STEP1 = Buffer.from([0x82, 0x84, 0, 0, 0, 0, 0, 0, 1, 0])   // masked with zeros: sync step 1 of an empty document
 
-/** Calls `whole(bytes)` when a frame that begins with sync step 2 has arrived to its last byte. */
+/** Calls `greeted()` when the handshake is over, `whole(bytes)` when a frame that begins with sync step 2 has arrived to its last byte. */
 class Frames {
-  constructor (whole) {
+  constructor (greeted, whole) {
+    this.welcome = greeted
     this.whole = whole
     this.head = Buffer.alloc(0)
     this.left = 0
@@ -47,6 +48,7 @@ class Frames {
       if (end < 0) return nothing
       if (!this.head.toString('latin1', 0, 12).endsWith('101')) throw new Error(this.head.toString('latin1', 0, end))
       this.greeted = true
+      this.welcome()
       return this.rest(end + 4)
     }
     if (this.head.length < 2) return nothing
@@ -73,7 +75,7 @@ let failed = 0
 const open = () => new Promise(resolve => {
   const start = micros()
   const socket = net.connect(Number(arg.port), '127.0.0.1')
-  const frames = new Frames(size => {
+  const frames = new Frames(() => socket.write(STEP1), size => {
     latencies.push(micros() - start)
     bytes = Math.max(bytes, size)
     resolve()
@@ -81,7 +83,6 @@ const open = () => new Promise(resolve => {
   socket.on('connect', () => {
     socket.write(`GET ${arg.path} HTTP/1.1\r\nHost: 127.0.0.1:${arg.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n')
-    socket.write(STEP1)
   })
   socket.on('data', chunk => frames.push(chunk))
   socket.on('error', () => { failed++; resolve() })

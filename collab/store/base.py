@@ -22,7 +22,7 @@ grow), `LogFailed` (the disk is full, the store is closed, ...). A store that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any, Final, Literal, Protocol, TypedDict
@@ -352,11 +352,17 @@ class Store(Protocol):
     ) -> Sequence[Row]:
         """The live documents whose path starts with `prefix`, in the order of their paths' bytes."""
 
+    async def names(self, project: ProjectId, directory: str) -> Set[str]:
+        """What stands directly in a directory ("" is the root): names of live files and of directories."""
+
     async def tree_with_deleted(self, project: ProjectId) -> Sequence[Row]:
         """Every published document, tombstones too, for a look into the past."""
 
     async def owed(self) -> Sequence[Row]:
         """Live documents with `announced < head`: an event is owed (after a crash)."""
+
+    async def named(self, document: DocumentId, sha: BlobSha) -> Position | None:
+        """The newest position of a document at which an event told this SHA of it."""
 
     async def events(self, project: ProjectId, *, after: int, limit: int) -> Sequence[Event]: ...
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from collab.ids import ClientId, DocumentId, Path, ProjectId
+from collab.ids import BlobSha, ClientId, DocumentId, Path, Position, ProjectId
 from collab.store import rows
 from collab.store.base import Event, Project, Row
 
@@ -86,6 +86,23 @@ def tree_with_deleted(connection: sqlite3.Connection, project_: ProjectId) -> li
 
 def owed(connection: sqlite3.Connection) -> list[Row]:
     return _all(connection, f"{_DOCUMENTS} WHERE announced < head AND {LIVE} ORDER BY n", ())
+
+
+def names(connection: sqlite3.Connection, project_: ProjectId, directory: str) -> frozenset[str]:
+    prefix = rows.to_bytes(directory + "/" if directory else "")
+    condition, values = _range("path", prefix)
+    query = (
+        "SELECT DISTINCT iif(instr(rest, x'2f'), substr(rest, 1, instr(rest, x'2f') - 1), rest) FROM "
+        f"(SELECT substr(path, ?) AS rest FROM documents WHERE project = ? AND {LIVE} AND {condition})"
+    )
+    found = connection.execute(query, (len(prefix) + 1, project_, *values))
+    return frozenset(rows.from_bytes(name) for (name,) in found)
+
+
+def named(connection: sqlite3.Connection, document_: DocumentId, sha: BlobSha) -> Position | None:
+    query = "SELECT max(position) FROM events WHERE document = ? AND sha = ?"
+    (position,) = connection.execute(query, (document_, sha)).fetchone()
+    return position  # type: ignore[no-any-return]
 
 
 def events(connection: sqlite3.Connection, project_: ProjectId, after: int, limit: int) -> list[Event]:

@@ -37,4 +37,6 @@ class DirectoryLock:
 
     def release(self) -> None:
         os.ftruncate(self._descriptor, 0)
+        # Said, not left to `close`: a child that was just forked has the descriptor until it becomes its program.
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)

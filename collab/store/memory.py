@@ -7,7 +7,7 @@ each with a way back, and taken back when a step is refused.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from anyio import lowlevel
 
 from collab.errors import LogFailed, Stale, Unavailable
-from collab.ids import ActorId, ClientId, DocumentId, Millis, Path, Position, ProjectId
+from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store import rows
 from collab.store.base import (
     Announce,
@@ -256,6 +256,16 @@ class MemoryStore:
     async def owed(self) -> Sequence[Row]:
         self._demand_read()
         return [row for row in self._rows.values() if _is_live(row) and row.announced < row.head]
+
+    async def names(self, project: ProjectId, directory: str) -> Set[str]:
+        prefix = directory + "/" if directory else ""
+        return {row.path[len(prefix) :].partition("/")[0] for row in await self.tree(project, prefix=prefix)}
+
+    async def named(self, document: DocumentId, sha: BlobSha) -> Position | None:
+        self._demand_read()
+        told = (event for events in self._events.values() for event in events)
+        found = [event.position for event in told if (event.document, event.sha) == (document, sha) and event.position]
+        return max(found, default=None)
 
     async def events(self, project: ProjectId, *, after: int, limit: int) -> Sequence[Event]:
         self._demand_read()

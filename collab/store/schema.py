@@ -168,6 +168,8 @@ CREATE TABLE events(
     sha TEXT, position INTEGER, actors TEXT, data TEXT, PRIMARY KEY (project, n)
 ) WITHOUT ROWID, STRICT;
 
+CREATE INDEX events_sha ON events(document, sha) WHERE sha IS NOT NULL;
+
 CREATE TABLE records(
     collection TEXT NOT NULL, project TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (collection, project, key)

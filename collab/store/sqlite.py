@@ -13,7 +13,7 @@ import asyncio
 import pathlib
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import Final
 
@@ -21,7 +21,7 @@ import anyio
 from anyio import to_thread
 
 from collab.errors import Unavailable
-from collab.ids import ClientId, DocumentId, Millis, Path, Position, ProjectId
+from collab.ids import BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store import backup, catalog, log, schema
 from collab.store.base import Append, Change, Checkpoint, Committed, Event, Loaded, Logged, LogSize, Project, Row
 from collab.store.lock import DirectoryLock
@@ -143,6 +143,12 @@ class SqliteStore:
 
     async def owed(self) -> Sequence[Row]:
         return await self._readers.read(catalog.owed)
+
+    async def names(self, project: ProjectId, directory: str) -> Set[str]:
+        return await self._readers.read(partial(catalog.names, project_=project, directory=directory))
+
+    async def named(self, document: DocumentId, sha: BlobSha) -> Position | None:
+        return self._readers.look_up(partial(catalog.named, document_=document, sha=sha))
 
     async def events(self, project: ProjectId, *, after: int, limit: int) -> Sequence[Event]:
         return await self._readers.read(partial(catalog.events, project_=project, after=after, limit=limit))

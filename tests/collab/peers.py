@@ -109,11 +109,11 @@ class Peer:
         match protocol.decode(frame):
             case protocol.SyncStep1(state_vector):
                 self.send(protocol.sync_step2(self.doc.get_update(state_vector)))
-            case protocol.SyncStep2(update) | protocol.Update(update):
+            case protocol.SyncStep2(update):
+                self._apply(update)
                 self.synced = True
-                self._applying = True
-                self.doc.apply_update(update)
-                self._applying = False
+            case protocol.Update(update):
+                self._apply(update)
             case protocol.Saved(position, number):
                 self.position, self.saved = position, number
             case protocol.AwarenessUpdate(states):
@@ -121,6 +121,11 @@ class Peer:
                     self.states[state.client] = state
             case protocol.Auth(reason):
                 self.denied = reason
+
+    def _apply(self, update: bytes) -> None:
+        self._applying = True
+        self.doc.apply_update(update)
+        self._applying = False
 
     def _changed(self, event: TransactionEvent) -> None:
         if not self._applying and self.room is not None:

@@ -9,7 +9,7 @@ import pytest
 from collab.errors import ProtocolError, TooLarge
 from collab.ids import ActorId, ClientId
 from collab.presence import BRACKETS_LIMIT, STATE_LIMIT, TTL, Presence
-from collab.protocol import ClientState
+from collab.protocol import MAX_CLOCK, ClientState
 
 ALICE, BOB = ActorId("alice"), ActorId("bob")
 USER = {"name": "Alice"}
@@ -100,6 +100,24 @@ def test_an_old_clock_is_ignored() -> None:
     presence.tell(1, ALICE, USER, [state(7, 5, '{"cursor":5}')], 0.0)
     presence.changes()
     assert not presence.tell(1, ALICE, USER, [state(7, 4, '{"cursor":4}')], 0.0)
+
+
+def test_a_clock_at_the_end_of_the_numbers_is_refused_so_that_the_next_one_still_is_a_number() -> None:
+    presence = Presence()
+    for session in (1, 2):
+        with pytest.raises(ProtocolError, match="clock"):
+            presence.tell(session, ALICE, USER, [state(7, 2**53 - 1)], 0.0)
+        presence.tell(session, ALICE, USER, [state(7, MAX_CLOCK)], 0.0)
+        presence.leave(session)
+    assert shown(presence)[7][1] == "null"
+
+
+def test_whoever_missed_something_is_told_who_has_left_too() -> None:
+    presence = Presence()
+    presence.tell(1, ALICE, USER, [state(7, 4)], 0.0)
+    presence.tell(2, BOB, USER, [state(8, 1)], 0.0)
+    presence.leave(1)
+    assert {each.client: each.state == "null" for each in presence.everything_since()} == {7: True, 8: False}
 
 
 @pytest.mark.parametrize("text", ["[]", "1", '"x"', "{", "{]", "[" * (BRACKETS_LIMIT + 1)])

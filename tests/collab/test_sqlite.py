@@ -314,7 +314,7 @@ class TestSize:
             await store.commit([append(*(b"%d" % number * 10 for _ in range(2000)))])
             await store.checkpoint(README, Checkpoint(Position(number * 2000), b"state"))
             sizes.append(pages(folder))
-        assert sizes[-1] < 1.5 * sizes[0]
+        assert sizes[-1] < 1.5 * max(sizes[:5]), "how soon free pages are given back depends on who waits"
 
 
 def put(key: str) -> PutRecord:

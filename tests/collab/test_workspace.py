@@ -11,12 +11,12 @@ import pytest
 
 from collab.bases import Base, put
 from collab.bus.local import LocalBus
-from collab.errors import Conflict, Invalid, NotFound, Overlap, PathInvalid, PathTaken
+from collab.errors import Conflict, Invalid, NotFound, Overlap, PathInvalid, PathTaken, Quarantined
 from collab.ids import ActorId, Millis, Path
 from collab.member import CloseCode
 from collab.objects.memory import MemoryObjects
 from collab.rooms import Rooms
-from collab.store.base import Project
+from collab.store.base import Append, Entry, EntryKind, Project
 from collab.store.memory import MemoryStore
 from collab.text import blob_sha
 from collab.workspace import Incoming, Workspace
@@ -318,6 +318,22 @@ async def test_changes_against_the_last_commit_say_what_who_and_since_when() -> 
         assert (found[Path("edited")].actors, found[Path("renamed")].from_path) == (("bob",), "moved")
 
 
+async def test_a_file_whose_log_cannot_be_read_is_held_back_and_the_rest_goes_on() -> None:
+    async with desk() as there:
+        await there.put("good", "x")
+        await there.put("bad", "x")
+        await there.commit_everything()
+        bad = await there.workspace.resolve(there.project, Path("bad"))
+        broken = Entry(kind=EntryKind.UPDATE, actor=ALICE, payload=b"not an update")
+        await there.workspace.store.commit([Append(document=bad.id, entries=(broken,))])
+        with pytest.raises(Quarantined):
+            async with there.rooms.turn(bad.id):
+                raise AssertionError("nobody gets a turn of what cannot be read")
+        await there.put("good", "y")
+        assert [each.path for each in await there.workspace.changes(there.project)] == ["good"]
+        assert await there.paths() == ["bad", "good"]
+
+
 @pytest.mark.parametrize("how", ["edited", "moved", "gone", "new"])
 async def test_a_discarded_change_is_as_the_branch_has_it(how: str) -> None:
     async with desk() as there:
@@ -387,7 +403,7 @@ async def test_projects_are_made_renamed_and_deleted() -> None:
         with pytest.raises(Invalid):
             await there.workspace.create_project("Not A Name", ALICE)
         await there.put("a", "x")
-        await there.workspace.rename_project("notes", "texts")
+        await there.workspace.rename_project("notes", "texts", ALICE)
         assert [project.name for project in await there.workspace.projects()] == ["texts"]
         async with there.peer("a") as alice:
             await there.workspace.delete_project("texts")

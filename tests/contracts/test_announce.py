@@ -69,3 +69,24 @@ async def test_a_document_or_project_that_is_gone_is_passed_over(store: Store, n
     committed = await store.commit(changes=[gone, announce(1, "abc"), elsewhere])
     assert [event.document for event in committed.events] == [README]
     assert (await store.commit(changes=[gone])).events == ()
+
+
+async def test_a_sha_that_was_told_names_its_position(store: Store, notes: ProjectId) -> None:
+    await store.commit([append(b"a", b"b")])
+    await store.commit(changes=[announce(1, "abc")])
+    await store.commit(changes=[announce(2, "def")])
+    assert await store.named(README, BlobSha("abc")) == 1
+    assert await store.named(README, BlobSha("def")) == 2
+    assert await store.named(README, BlobSha("never told")) is None
+    assert await store.named(OTHER, BlobSha("abc")) is None
+
+
+async def test_the_names_in_a_directory_are_those_of_files_and_of_directories(store: Store, notes: ProjectId) -> None:
+    files = ["docs/a.md", "docs/deep/b.md", "docs/deep/c.md", "docs.md", "docs2/x", "caf\udce9/y"]
+    await store.commit(changes=[CreateDocument(row(f"d{n}", path)) for n, path in enumerate(files)])
+    found = await store.document(README)
+    assert found is not None
+    assert await store.names(NOTES, "") == {found.path, "docs", "docs.md", "docs2", "caf\udce9"}
+    assert await store.names(NOTES, "docs") == {"a.md", "deep"}
+    assert await store.names(NOTES, "docs/deep") == {"b.md", "c.md"}
+    assert await store.names(NOTES, "nowhere") == set()

@@ -9,10 +9,11 @@ import pytest
 
 from collab import bases, conflicts
 from collab.conflicts import FileConflict
-from collab.errors import Conflict
+from collab.errors import Conflict, NotFound
 from collab.ids import Path
 from snapshots import journal
 from snapshots.puller import Pulled
+from tests.collab.peers import Peer
 from tests.snapshots.git import commit_all, git
 from tests.snapshots.house import ALICE, BOB, House, house
 
@@ -513,3 +514,131 @@ async def test_a_snapshot_pulls_first(home: House, bob: Copy) -> None:
     assert branch is not None
     assert branch.commit == made.commit == git(home.repository, "rev-parse", "main")
     assert await home.files() == {"a.md": b"alice\n", "b.md": b"bob\n"}
+
+
+async def test_the_branch_goes_back_and_forth(home: House, bob: Copy) -> None:
+    """The same conflict is found again after it was over, and after it was decided."""
+    await committed(home, a_md="one\n")
+    first = git(home.repository, "rev-parse", "main")
+    second = bob.fresh().write("a.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    seen: set[str] = set()
+    for _ in range(3):
+        git(home.repository, "update-ref", "refs/heads/main", second)
+        seen.update((await pull(home)).conflicts)
+        git(home.repository, "update-ref", "refs/heads/main", first)
+        assert (await pull(home)).conflicts == ()
+    assert len(seen) == 3
+    git(home.repository, "update-ref", "refs/heads/main", second)
+    await pull(home)
+    await settle(home, "ours")
+    await goes_out(home)
+
+
+async def test_what_a_pull_deleted_comes_back_as_the_same_file(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    bob.fresh().run("rm", "-q", "a.md").push()
+    await pull(home)
+    assert sorted(await home.files()) == ["b.md"]
+    bob.write("a.md", "back\n").push()
+    await pull(home)
+    again = await home.workspace.stat(home.project, Path("a.md"))
+    assert (again.id, (await home.files())["a.md"]) == (row.id, b"back\n")
+    await home.write("a.md", "back, and edited\n")
+    await goes_out(home)
+
+
+async def test_a_file_in_conflict_is_held_back_wherever_it_goes(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n")
+    bob.fresh().write("a.md", "bob\n").write("new.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    await home.write("new.md", "alice\n")
+    await pull(home)
+    await home.workspace.move(home.project, Path("a.md"), Path("b.md"), ALICE)
+    await home.workspace.move(home.project, Path("new.md"), Path("newer.md"), ALICE)
+    assert (await home.snapshotter.snapshot(home.project)).state == "nothing"
+    for found in await conflicts.still_open(home.store, home.project.id):
+        await home.snapshotter.settle(home.project, found.id, take="both", actor=ALICE)
+    assert await home.files() == {"b.md": b"alice\nbob\n", "newer.md": b"alice\nbob\n"}
+    await goes_out(home)
+
+
+async def test_a_file_in_conflict_that_alice_deletes(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n", b_md="b\n")
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    bob.fresh().write("a.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    await pull(home)
+    await home.workspace.delete(home.project, Path("a.md"), ALICE)
+    await settle(home, "theirs")
+    assert (await home.workspace.stat(home.project, Path("a.md"))).id == row.id
+    assert (await home.files())["a.md"] == b"bob\n"
+    await goes_out(home)
+
+
+async def test_names_that_no_git_would_check_out_stay_in_the_repository(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n")
+    bob.fresh()
+    blob = git(home.repository, "hash-object", "-w", "--stdin", stdin=b"evil\n")
+    inner = git(home.repository, "mktree", stdin=f"100644 blob {blob}\tconfig\n".encode())
+    good = git(home.repository, "ls-tree", "main")
+    root = git(home.repository, "mktree", stdin=f"{good}\n040000 tree {inner}\t.git\n".encode())
+    commit = git(home.repository, "commit-tree", root, "-p", "main", "-m", "evil")
+    git(home.repository, "update-ref", "refs/heads/main", commit)
+    assert (await pull(home)).state == "done"
+    assert await home.files() == {"a.md": b"a\n"}
+    await home.write("a.md", "alice\n")
+    assert (await home.snapshotter.snapshot(home.project)).state == "done"
+    assert git(home.repository, "ls-tree", "-r", "--name-only", "main").split("\n") == [".git/config", "a.md"]
+
+
+async def test_a_large_file(home: House, bob: Copy) -> None:
+    """Merged beside the room; alice types meanwhile."""
+    lines = [f"this is line {number} of many\n" for number in range(20_000)]
+    await committed(home, a_md="".join(lines))
+    lines[15_000] = "bob was here\n"
+    bob.fresh().write("a.md", "".join(lines)).push()
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    async with home.workspace.rooms.use(row.id) as room:
+        alice = Peer("alice")
+        alice.connect(room)
+        await alice.until(lambda: alice.synced)
+        alice.type("alice was here\n", at=0)
+        await alice.until_saved()
+        assert (await pull(home)).state == "done"
+        expected = "alice was here\n" + "".join(lines)
+        await alice.until(lambda: alice.text == expected)
+        room.leave(alice.member)
+        alice.close()
+    await goes_out(home)
+
+
+async def test_whoever_edits_a_file_that_bob_deleted_is_told(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    bob.fresh().run("rm", "-q", "a.md").push()
+    async with home.workspace.rooms.use(row.id) as room:
+        alice = Peer("alice")
+        alice.connect(room)
+        await alice.until(lambda: alice.synced)
+        assert (await home.snapshotter.pull(home.project)).state == "done"
+        assert await alice.until_closed() == 4404
+        alice.close()
+
+
+async def test_a_file_that_cannot_be_read_holds_up_nothing_else(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    await home.store.quarantine(row.id, "broken")
+    bob.fresh().write("a.md", "bob\n").write("b.md", "bob\n").push()
+    assert (await home.snapshotter.pull(home.project)).merged == ("b.md",)
+    await home.store.quarantine(row.id, None)
+    bob.write("b.md", "bob again\n").push()
+    assert sorted((await home.snapshotter.pull(home.project)).merged) == ["a.md", "b.md"]
+    assert await home.files() == {"a.md": b"bob\n", "b.md": b"bob again\n"}
+
+
+async def test_a_decision_about_what_is_not_there(home: House) -> None:
+    with pytest.raises(NotFound):
+        await home.snapshotter.settle(home.project, "none", take="ours", actor=ALICE)

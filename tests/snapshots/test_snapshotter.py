@@ -163,7 +163,7 @@ async def test_two_requests_at_once_make_one_commit(home: House) -> None:
 async def test_the_repository_follows_its_project_to_another_name(home: House) -> None:
     await home.write("a.md", "a")
     made = await home.snapshotter.snapshot(home.project)
-    renamed = await home.workspace.rename_project("notes", "papers")
+    renamed = await home.workspace.rename_project("notes", "papers", ALICE)
     assert (await home.snapshotter.status(renamed)).head == made.commit
     assert not home.repository.exists()
     other = await home.workspace.create_project("notes", ALICE)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 FILLED = {"project": "notes", "path": "a.md", "id": "none", "secret": "none"}
 READS = {("POST", "/projects/{project}/read")}
 """What a viewer may ask for with a method that is not safe."""
-OF_ONESELF = {("PATCH", "/me"), ("DELETE", "/session")}
+OF_ONESELF = {("DELETE", "/session")}
 
 
 def address(each: Endpoint) -> str:
@@ -79,14 +79,33 @@ async def test_nobody_gets_in_without_a_credential(quire: Quire, notes: str, eac
 
 
 @pytest.mark.parametrize("each", [each for each in ENDPOINTS if each.role and each.method != "GET"], ids=named)
-async def test_a_viewer_changes_nothing_through_any_endpoint(quire: Quire, notes: str, each: Endpoint) -> None:
+@pytest.mark.parametrize("named_after", [{"agent": "Reader"}, {}], ids=["an agent", "its maker"])
+async def test_a_viewer_changes_nothing_through_any_endpoint(
+    quire: Quire, notes: str, each: Endpoint, named_after: dict[str, str]
+) -> None:
     if (each.method, each.path) in READS | OF_ONESELF:
         assert each.role == "viewer"
         return
-    async with quire.client(await quire.token("notes", "viewer", agent="Reader")) as viewer:
+    async with quire.client(await quire.token("notes", "viewer", **named_after)) as viewer:
         refused = await ask(viewer, each)
     assert refused.status_code == 403
     assert refused.json()["error"]["code"] == "forbidden"
+
+
+@pytest.mark.parametrize("role", ["viewer", "editor", "admin"])
+async def test_a_projects_token_does_not_rename_its_maker(
+    quire: Quire, root: httpx.AsyncClient, notes: str, role: str
+) -> None:
+    before = (await root.get("/me")).json()["actor"]
+    token = await quire.token("notes", role)
+    secret = (await root.post(f"{notes}/invites", json={"role": "editor"})).json()["url"].rpartition("/")[2]
+    async with quire.client(token) as holder, quire.client(None, origin=BASE) as browser:
+        assert (await holder.patch("/me", json={"name": "Mallory"})).status_code == 403
+        assert (await browser.post("/session", json={"token": token})).status_code == 200
+        assert (await browser.patch("/me", json={"name": "Mallory"})).status_code == 403
+        assert (await browser.post(f"/invites/{secret}/accept", json={"name": "Mallory"})).status_code == 200
+        assert (await browser.patch("/me", json={"name": "Mallory"})).status_code == 403
+    assert (await root.get("/me")).json()["actor"] == before
 
 
 @pytest.mark.parametrize("each", [each for each in ENDPOINTS if each.role and "{project}" in each.path], ids=named)
@@ -342,7 +361,7 @@ async def test_a_project_is_made_with_an_example_renamed_and_deleted(root: httpx
     assert (await root.patch("/projects/first", json={"name": "second"})).json()["name"] == "second"
     assert (await root.get("/projects/first")).status_code == 404
     events = (await root.get("/projects/second")).json()["events"]
-    assert events == made.json()["files"]
+    assert events == made.json()["files"] + 1, "one for each file, one for the new name"
     assert (await root.delete("/projects/second")).json() == {"deleted": "second"}
     assert (await root.get("/projects")).json() == {"projects": []}
 

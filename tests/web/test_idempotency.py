@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import anyio
 import httpx
 import pytest
@@ -39,6 +41,38 @@ async def test_the_key_of_another_request_is_refused(root: httpx.AsyncClient, no
     await root.put(f"{notes}/files/a.md", content="x", headers=KEY)
     refused = await root.put(f"{notes}/files/b.md", content="x", headers=KEY)
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, "Idempotency-Key")
+
+
+async def test_the_same_key_with_another_body_of_the_same_length_is_refused(
+    root: httpx.AsyncClient, notes: str
+) -> None:
+    await root.put(f"{notes}/files/a.md", content="one", headers=KEY)
+    refused = await root.put(f"{notes}/files/a.md", content="two", headers=KEY)
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "Idempotency-Key")
+    assert (await root.get(f"{notes}/files/a.md")).text == "one"
+    other = {"idempotency-key": "another"}
+    assert (await root.post("/projects", json={"name": "ab"}, headers=other)).status_code == 201
+    assert (await root.post("/projects", json={"name": "cd"}, headers=other)).status_code == 422
+    assert (await root.post("/projects", json={"name": "ab"}, headers=other)).status_code == 201
+
+
+async def test_an_upload_is_told_from_another_of_the_same_length_but_not_by_its_boundary(
+    root: httpx.AsyncClient, notes: str
+) -> None:
+    async def send(content: bytes, boundary: str) -> httpx.Response:
+        kind = {"content-type": f"multipart/form-data; boundary={boundary}"}
+        files = {"files": ("a.md", content)}
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for byte in httpx.Request("POST", "http://a", files=files, headers=kind).read():
+                yield bytes([byte])
+
+        return await root.post(f"{notes}/import", content=pieces(), headers=KEY | kind)
+
+    first = await send(b"one", "cut-here")
+    assert first.status_code == 202
+    assert (await send(b"one", "or-there")).json() == first.json()
+    assert (await send(b"two", "cut-here")).status_code == 422
 
 
 async def test_a_failure_may_be_tried_again_with_the_same_key(root: httpx.AsyncClient, notes: str) -> None:

@@ -180,14 +180,14 @@ async def run(endpoint: Endpoint, request: Request) -> Response:
         project = None if name is None else await services.workspace.project(name)
     query = decode_query(endpoint.query, request.query_params.multi_items())
 
-    async def work() -> Response:
+    async def work(request: Request) -> Response:
         body = await decode_body(endpoint, request)
         call = Call(request, services, body, query, access, project)
         answer = await endpoint.handler(call)
         return answer if isinstance(answer, Response) else json_answer(answer, endpoint.status)
 
     if endpoint.method == "GET" or HEADER not in request.headers:
-        return await work()
+        return await work(request)
     actor = None if access is None else access.actor.id
     scope = ProjectId("") if project is None else project.id
     return await services.once.answer(request, actor, scope, work, secret=endpoint.secret)

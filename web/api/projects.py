@@ -90,7 +90,7 @@ async def change_project(call: Call[ProjectChange, NoQuery]) -> ProjectInfo:
     """Renames a project."""
     project = call.project
     if call.body.name is not None and call.body.name != project.name:
-        await call.services.workspace.rename_project(project.name, call.body.name)
+        await call.services.workspace.rename_project(project.name, call.body.name, call.access.actor.id)
         call.services.identity.forget(await call.services.identity.project_grants(project.id))
         project = await call.services.workspace.project(call.body.name)
     return await info(call.services, project)

@@ -57,11 +57,13 @@ async def get_me(call: Call[None, NoQuery]) -> Me:
 
 @endpoints.add("PATCH", "/me", role="viewer", body=MeChange, answer=Me, errors=(400,))
 async def change_me(call: Call[MeChange, NoQuery]) -> Me:
-    """A person's own name and e-mail, as cursors and commits show them."""
+    """A person's own name and e-mail, as cursors and commits show them.
+
+    A project's token is not the person who made it: 403."""
     actor = call.access.actor
     name = actor.name if isinstance(call.body.name, msgspec.UnsetType) else call.body.name
     email = actor.email if isinstance(call.body.email, msgspec.UnsetType) else call.body.email
-    changed = await call.services.identity.rename(actor, name, email)
+    changed = await call.services.identity.rename(call.access, name, email)
     me = _me(call.access)
     me.actor = person(changed)
     return me

@@ -24,18 +24,33 @@ export async function listFiles(project: string, etag: string | null = null): Pr
     etag === null ? {} : { headers: { "If-None-Match": etag } },
   );
   if (first.status === 304) return null;
-  let page = (await first.json()) as { files: FileRow[]; cursor: string | null };
-  const files = page.files;
+  let page = pageOf(await first.json(), first.headers);
+  const { files } = page;
   while (page.cursor) {
-    page = await call(`${projectPath(project)}/files?cursor=${encodeURIComponent(page.cursor)}`);
-    files.push(...page.files);
+    page = await fetchPage(project, `cursor=${encodeURIComponent(page.cursor)}`);
+    for (const row of page.files) files.push(row);
   }
   return { files, etag: first.headers.get("ETag") };
 }
 
+interface Page {
+  files: FileRow[];
+  cursor: string | null;
+}
+
+/** A page of the list: an array whose cursor stands in a header, or an object that holds both. */
+export function pageOf(body: FileRow[] | Page, headers: Headers): Page {
+  return Array.isArray(body) ? { files: body, cursor: headers.get("X-Quire-Cursor") } : body;
+}
+
+async function fetchPage(project: string, query: string): Promise<Page> {
+  const response = await send(`${projectPath(project)}/files?${query}`);
+  return pageOf(await response.json(), response.headers);
+}
+
 /** The row of one path; undefined when nothing lives there. */
 export async function fetchRow(project: string, path: string): Promise<FileRow | undefined> {
-  const page = await call<{ files: FileRow[] }>(`${projectPath(project)}/files?prefix=${encodeURIComponent(path)}`);
+  const page = await fetchPage(project, `prefix=${encodeURIComponent(path)}`);
   return page.files.find((row) => row.path === path);
 }
 

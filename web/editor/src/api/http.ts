@@ -2,13 +2,45 @@
  * One request to the API, and what can go wrong with it.
  *
  * Every failure is an `ApiError`: with the server's own code and message where it answered, `code` "unreachable" (status 0)
- * where it did not. `reachable` follows the last answer, so that the page can say so once, at one place.
+ * where it did not. `reachable` follows the last answer, so that the page can say so once, at one place; while it is false the
+ * server is asked again by itself.
  */
 
 import { signal } from "@preact/signals";
-import { apiUrl } from "../base.ts";
+import { Again } from "../again.ts";
+import { apiUrl, baseUrl } from "../base.ts";
 
 export const reachable = signal(true);
+
+const asking = new Again(() => void askForLife());
+
+/** The server was heard of, or not, by whatever way. */
+export function heardOf(server: boolean): void {
+  reachable.value = server;
+  if (server) asking.worked();
+  else asking.failed();
+}
+
+async function askForLife(): Promise<void> {
+  let alive: boolean;
+  try {
+    alive = !isProxyError(await fetch(new URL("healthz", baseUrl()), { cache: "no-store" }));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    alive = false;
+  }
+  heardOf(alive);
+}
+
+/** What a proxy says while the server behind it is gone. */
+function isProxyError(response: Response): boolean {
+  return response.status === 502 || response.status === 504;
+}
+
+/** Whether the same request may go well a little later, without anybody doing anything. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
+}
 
 /** Set by the session: the token that writes with the cookie must carry, where the server asks for one. */
 export const csrf = signal<string | null>(null);
@@ -83,11 +115,10 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
     response = await fetch(url, init);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    reachable.value = false;
+    heardOf(false);
     throw new ApiError(0, "unreachable", "The server cannot be reached. Check the connection, then try again.");
   }
-  // What a proxy says while the server behind it is gone.
-  reachable.value = response.status !== 502 && response.status !== 504;
+  heardOf(!isProxyError(response));
   return response;
 }
 

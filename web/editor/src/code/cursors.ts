@@ -55,9 +55,8 @@ class Caret extends WidgetType {
     caret.style.setProperty("--peer", this.peer.colour);
     caret.style.setProperty("--peer-ink", inkOn(this.peer.colour));
     caret.ariaHidden = "true";
-    const name = caret.appendChild(document.createElement("span"));
-    name.className = "cm-peer-name";
-    name.textContent = this.peer.name;
+    // The name is drawn by the style sheet: it is no part of the text that is selected, copied or read aloud.
+    caret.dataset.name = this.peer.name;
     return caret;
   }
 

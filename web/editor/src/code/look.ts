@@ -129,7 +129,9 @@ const rules = {
     backgroundColor: "var(--peer)",
     pointerEvents: "auto",
   },
-  ".cm-peer-name": {
+  ".cm-peer::after": {
+    content: "attr(data-name)",
+    pointerEvents: "none",
     position: "absolute",
     left: "-2px",
     bottom: "100%",
@@ -143,8 +145,8 @@ const rules = {
     opacity: "0",
     transition: "opacity 0.15s",
   },
-  ".cm-line:first-child .cm-peer-name": { bottom: "auto", top: "100%", borderRadius: "0 4px 4px 4px" },
-  ".cm-peer.fresh .cm-peer-name, .cm-peer:hover .cm-peer-name": { opacity: "1" },
+  ".cm-line:first-child .cm-peer::after": { bottom: "auto", top: "100%", borderRadius: "0 4px 4px 4px" },
+  ".cm-peer.fresh::after, .cm-peer:hover::after": { opacity: "1" },
 };
 
 const light = EditorView.theme(rules, { dark: false });

@@ -6,7 +6,7 @@
  */
 
 import { type Signal, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { ApiError, messageOf } from "../api/http.ts";
 import { createProject, deleteProject, fetchJob, importFiles, importGit } from "../api/projects.ts";
 import type { Job } from "../api/types.ts";
@@ -111,7 +111,7 @@ export function ImportDialog({ dropped, onClose }: { dropped: Dropped | null; on
 function Pickers({ source, suggest }: { source: Signal<Dropped | null>; suggest: (text: string) => void }) {
   const archive = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
-  useEffect(() => folder.current?.setAttribute("webkitdirectory", ""), []);
+  useLayoutEffect(() => folder.current?.setAttribute("webkitdirectory", ""), []);
   const take = (picked: Dropped) => {
     if (picked.files.length === 0) return;
     source.value = picked;

@@ -266,7 +266,7 @@ function TokenDialog({ project, onClose, onMade }: { project: string; onClose: (
   };
   if (made.value !== null) {
     return (
-      <Dialog title="The new token" onClose={onClose}>
+      <Dialog key="made" title="The new token" onClose={onClose}>
         <p>Copy it now: it is not shown again.</p>
         <CopyField label="Token" value={made.value} />
         <footer>

@@ -20,7 +20,7 @@ export function ChangesPanel({ project, mayWrite }: { project: OpenProject; mayW
   const changes = commits.changes.value;
   const clone = cloneCommand(commits.status.value);
   return (
-    <section class="changes" aria-label="Changes">
+    <section class="changes" aria-label="Changes" tabIndex={-1}>
       {mayWrite && <CommitForm project={project} />}
       <Trouble project={project} />
       {changes.length === 0 ? (

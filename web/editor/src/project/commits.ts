@@ -1,8 +1,9 @@
 /** What of the open project is not in git yet, when it will be, and what was committed last. Asked again when events say so. */
 
 import { computed, signal } from "@preact/signals";
+import { Again } from "../again.ts";
 import { commit, discardChange, fetchChanges, fetchSnapshots, fetchStatus } from "../api/commits.ts";
-import { ApiError } from "../api/http.ts";
+import { ApiError, isPassing } from "../api/http.ts";
 import type { Change, Snapshot, Status } from "../api/types.ts";
 import { counted } from "../format.ts";
 import { tell, toast, toastError } from "../ui/toasts.tsx";
@@ -12,9 +13,11 @@ const PACE_MS = 2_500;
 
 export class Commits {
   private readonly project: string;
+  private readonly onGone: (error: ApiError) => void;
   private timer: ReturnType<typeof setTimeout> | null = null;
   private last = 0;
   private stopped = false;
+  private readonly again = new Again(() => void this.refresh());
 
   readonly changes = signal<Change[]>([]);
   readonly byPath = computed(() => new Map(this.changes.value.map((change) => [change.path, change])));
@@ -25,12 +28,15 @@ export class Commits {
   readonly left = signal<ReadonlySet<string>>(new Set());
   readonly message = signal("");
 
-  constructor(project: string) {
+  /** `onGone`: the project is not there any more under this name, or not for us. */
+  constructor(project: string, onGone: (error: ApiError) => void) {
     this.project = project;
+    this.onGone = onGone;
   }
 
   stop(): void {
     this.stopped = true;
+    this.again.stop();
     if (this.timer !== null) clearTimeout(this.timer);
   }
 
@@ -50,13 +56,21 @@ export class Commits {
       const [changes, status] = await Promise.all([fetchChanges(this.project), fetchStatus(this.project)]);
       this.changes.value = changes;
       this.status.value = status;
+      this.again.worked();
     } catch (error) {
-      if (!(error instanceof ApiError && (error.status === 0 || error.status === 401 || error.status === 404)))
-        throw error;
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status === 404 || error.status === 403) this.onGone(error);
+      // Otherwise the connection's own messages tell it.
+      if (isPassing(error)) this.again.failed();
       return;
     }
     if (this.status.value && this.status.value.state !== "idle" && this.status.value.state !== "failed")
       this.refreshSoon();
+  }
+
+  /** The server is there again: what waits is asked for at once. */
+  flush(): void {
+    this.again.now();
   }
 
   async loadSnapshots(): Promise<void> {

@@ -4,7 +4,7 @@
  * Holds a connection only while the page is seen: browsers allow few connections to one server, and every tab would keep one.
  */
 
-import { reachable } from "../api/http.ts";
+import { heardOf } from "../api/http.ts";
 import { projectPath } from "../api/projects.ts";
 import type { ProjectEvent } from "../api/types.ts";
 import { apiUrl } from "../base.ts";
@@ -57,8 +57,8 @@ export class Feed {
     this.shut();
   }
 
+  /** Connects anew, also where a connection seems to be there: it may be one that nothing comes through. */
   retry(): void {
-    if (this.source?.readyState === EventSource.OPEN) return;
     this.wait = FIRST_RETRY_MS;
     this.open();
   }
@@ -70,7 +70,7 @@ export class Feed {
     this.source = source;
     source.onopen = () => {
       this.wait = FIRST_RETRY_MS;
-      reachable.value = true;
+      heardOf(true);
     };
     source.onerror = () => {
       if (this.source === source) void this.lost();
@@ -80,6 +80,7 @@ export class Feed {
 
   private readonly heard = (message: MessageEvent<string>): void => {
     const event = JSON.parse(message.data) as ProjectEvent;
+    heardOf(true);
     if (typeof event.n === "number") this.after = Math.max(this.after, event.n);
     this.onEvent(event);
   };

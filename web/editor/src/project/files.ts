@@ -5,8 +5,9 @@
  */
 
 import { computed, signal } from "@preact/signals";
+import { Again } from "../again.ts";
 import { deleteFile, fetchRow, listFiles, moveFile, putFile, undeleteFile } from "../api/files.ts";
-import { ApiError } from "../api/http.ts";
+import { ApiError, isPassing } from "../api/http.ts";
 import type { FileRow, ProjectEvent } from "../api/types.ts";
 import { baseName, counted, folderOf } from "../format.ts";
 import { tell, toast, toastError } from "../ui/toasts.tsx";
@@ -22,6 +23,7 @@ export class Files {
   private etag: string | null = null;
   private readonly awaited = new Set<string>();
   private gathering: ReturnType<typeof setTimeout> | null = null;
+  private readonly again = new Again(() => this.gather());
 
   /** Grows with every change of the tree; whoever reads the tree reads this first. */
   readonly version = signal(0);
@@ -41,6 +43,16 @@ export class Files {
 
   constructor(project: string) {
     this.project = project;
+  }
+
+  stop(): void {
+    this.again.stop();
+    if (this.gathering !== null) clearTimeout(this.gathering);
+  }
+
+  /** The server is there again: what waits is asked for at once. */
+  flush(): void {
+    this.again.now();
   }
 
   async load(): Promise<void> {
@@ -131,6 +143,7 @@ export class Files {
       return true;
     }
     for (const row of before) this.tree.put({ ...row, path: to + row.path.slice(from.length) });
+    this.tree.dropFolder(from);
     this.moveOpen(from, to);
     this.touched();
     const moved = await tell(`Could not move ${from}`, () => moveFile(this.project, from, to));
@@ -249,11 +262,13 @@ export class Files {
     try {
       if (paths.length > MOST_SINGLE_ROWS) await this.load();
       else for (const path of paths) await this.fetch(path);
+      this.again.worked();
     } catch (error) {
-      // Not reached: the next event, or the reconnected feed, asks again.
-      if (!(error instanceof ApiError && error.status === 0))
-        toastError(error, "The list of files could not be brought up to date");
+      const told = error instanceof ApiError && error.status === 0;
+      if (!told && this.again.fresh) toastError(error, "The list of files could not be brought up to date");
+      if (!isPassing(error)) return;
       for (const path of paths) this.awaited.add(path);
+      this.again.failed();
     }
   }
 

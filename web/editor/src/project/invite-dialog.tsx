@@ -36,7 +36,7 @@ export function InviteDialog({
   };
   if (made.value?.url) {
     return (
-      <Dialog title={`Invite to ${project}`} onClose={onClose}>
+      <Dialog key="made" title={`Invite to ${project}`} onClose={onClose}>
         <p>
           Whoever opens this link gives a name and is in, as {made.value.role}. Send it as you would send a key; you can
           withdraw it in the project's settings.

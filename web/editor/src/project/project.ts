@@ -4,7 +4,7 @@
 
 import { effect, signal, untracked } from "@preact/signals";
 import { documentAt } from "../api/files.ts";
-import { ApiError, messageOf } from "../api/http.ts";
+import { ApiError, heardOf, messageOf, reachable } from "../api/http.ts";
 import { fetchProject } from "../api/projects.ts";
 import type { FileRow, ProjectEvent } from "../api/types.ts";
 import { projectRenamed, retryAll } from "../live/open-files.ts";
@@ -36,11 +36,15 @@ export class OpenProject {
     this.name = name;
     this.files = new Files(name);
     this.tabs = new Tabs(name);
-    this.commits = new Commits(name);
+    this.commits = new Commits(name, (error) => {
+      this.error.value = error;
+    });
   }
 
+  /** Again after an error: from the beginning, with the tabs as they are. */
   async start(): Promise<void> {
     this.error.value = null;
+    this.unfollow();
     try {
       // The number first, the list second: what happens in between is in both, which does no harm.
       const project = await fetchProject(this.name);
@@ -51,7 +55,7 @@ export class OpenProject {
       this.error.value = error instanceof ApiError ? error : new ApiError(0, "error", messageOf(error));
       return;
     }
-    this.tabs.restore((id) => this.files.byId(id));
+    if (this.tabs.list.peek().length === 0) this.tabs.restore((id) => this.files.byId(id));
     this.ready.value = true;
     this.follow();
     await this.commits.refresh();
@@ -59,15 +63,18 @@ export class OpenProject {
 
   stop(): void {
     this.stopped = true;
-    for (const stop of this.stops) stop();
-    this.feed?.stop();
+    this.unfollow();
     this.commits.stop();
+    this.files.stop();
     this.tabs.closeAll();
   }
 
+  /** Everything anew: the feed, the texts, the list of files and what is not committed. */
   retry(): void {
     this.feed?.retry();
     retryAll();
+    this.files.refreshSoon();
+    void this.commits.refresh();
   }
 
   openRow(row: FileRow, options: { preview?: boolean; line?: number | null } = {}): void {
@@ -107,6 +114,12 @@ export class OpenProject {
     }
   }
 
+  private unfollow(): void {
+    for (const stop of this.stops.splice(0)) stop();
+    this.feed?.stop();
+    this.feed = null;
+  }
+
   private follow(): void {
     this.stops.push(
       effect(() => {
@@ -115,9 +128,25 @@ export class OpenProject {
       }),
       effect(() => this.address()),
       effect(() => {
-        if (logins.value > 1) untracked(() => this.feed?.retry());
+        if (logins.value > 1) untracked(() => this.retry());
+      }),
+      effect(() => {
+        if (reachable.value) untracked(() => this.flush());
       }),
     );
+    addEventListener("online", this.online);
+    this.stops.push(() => removeEventListener("online", this.online));
+  }
+
+  private readonly online = (): void => {
+    heardOf(true);
+    this.retry();
+  };
+
+  /** The server was heard of again: what failed meanwhile is asked for at once. */
+  private flush(): void {
+    this.files.flush();
+    this.commits.flush();
   }
 
   /** The address follows the shown tab; going to another file is a step in the browser's history, a rename is not. */
@@ -137,6 +166,7 @@ export class OpenProject {
       this.renamed(event);
       return;
     }
+    this.flush();
     this.files.heard(event);
     this.commits.refreshSoon();
     if (event.kind === "snapshot" && this.commits.snapshots.peek() !== null) void this.commits.loadSnapshots();

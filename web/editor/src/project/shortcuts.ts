@@ -48,8 +48,8 @@ function actionOf(event: KeyboardEvent, project: OpenProject, view: View): (() =
   const { tabs } = project;
   const mod = (event.ctrlKey || event.metaKey) && !event.altKey;
   if (event.key === "F1") return () => (view.dialog.value = "keys");
-  if (mod && event.shiftKey && event.code === "KeyE") return () => (view.side.value = "files");
-  if (mod && event.shiftKey && event.code === "KeyG") return () => (view.side.value = "changes");
+  if (mod && event.shiftKey && event.code === "KeyE") return () => goToTree(project, view);
+  if (mod && event.shiftKey && event.code === "KeyG") return () => goToChanges(view);
   if (mod && !event.shiftKey) {
     if (event.code === "KeyP") return () => (view.dialog.value = "open");
     if (event.code === "KeyS") return () => saySaved(project, view);
@@ -62,6 +62,32 @@ function actionOf(event: KeyboardEvent, project: OpenProject, view: View): (() =
     if (event.code === "PageDown") return () => tabs.step(1);
   }
   return null;
+}
+
+/** The tree has the focus and says which row is meant: the shown file's, where none was chosen. */
+function goToTree(project: OpenProject, view: View): void {
+  const { files, tabs } = project;
+  view.side.value = "files";
+  if (files.chosen.peek() === null) {
+    const shown = tabs.current?.row.peek().path;
+    if (shown) files.reveal(shown);
+    else files.chosen.value = files.rows.peek()[0]?.path ?? null;
+  }
+  focusSoon(['[role="tree"]']);
+}
+
+/** To the message; who may not commit has none, and comes to the first change. */
+function goToChanges(view: View): void {
+  view.side.value = "changes";
+  focusSoon([".changes textarea", ".changes .change-name", ".changes"]);
+}
+
+/** When the panel is drawn: the first of these that is there. */
+function focusSoon(selectors: readonly string[]): void {
+  requestAnimationFrame(() => {
+    const found = selectors.map((each) => document.querySelector<HTMLElement>(each));
+    found.find((element) => element !== null)?.focus();
+  });
 }
 
 /** Ctrl+S is a habit: it is answered with the truth. */

@@ -16,6 +16,17 @@ interface DialogProps {
   wide?: boolean;
 }
 
+const FIELDS = ["input", "select", "textarea"].map((each) => `${each}:not(:disabled, [tabindex="-1"])`).join();
+
+/** Where one begins: the first field, else what the dialog is for, else the way out of it that does nothing. */
+function firstOf(dialog: HTMLElement): HTMLElement | null {
+  return (
+    dialog.querySelector<HTMLElement>(FIELDS) ??
+    dialog.querySelector<HTMLElement>(".button.primary:not(:disabled)") ??
+    dialog.querySelector<HTMLElement>("footer .button")
+  );
+}
+
 export function Dialog({ title, onClose, children, dismissible = true, wide = false }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
@@ -24,6 +35,7 @@ export function Dialog({ title, onClose, children, dismissible = true, wide = fa
     const before = document.activeElement;
     const dialog = element.current;
     dialog?.showModal();
+    if (dialog) firstOf(dialog)?.focus();
     return () => {
       dialog?.close();
       if (before instanceof HTMLElement) before.focus();
