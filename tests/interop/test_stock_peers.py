@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import anyio
 import httpx
 import pytest
-from httpx_ws import aconnect_ws
+from httpx_ws import AsyncWebSocketSession, aconnect_ws
 from pycrdt import Doc, Provider, Text
 from pycrdt.websocket.websocket import HttpxWebsocket
 
@@ -79,7 +79,7 @@ async def test_a_stock_pycrdt_provider_takes_part(
     url = f"{server.url}/sync/{quote(room)}?{urlencode({'token': server.token})}"
     async with (
         httpx.AsyncClient() as client,
-        aconnect_ws(url, client) as socket,
+        aconnect_ws(url, client, session_class=AsyncWebSocketSession) as socket,
         Provider(doc, HttpxWebsocket(socket, room)),
     ):
         await auntil(lambda: str(text) == "begin 😀\n", "the file in pycrdt")
