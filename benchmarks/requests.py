@@ -53,7 +53,7 @@ def listing(bench: Bench) -> Iterator[Finding]:
 
             def ask() -> None:
                 reply = api.get("/projects/bench/files").raise_for_status()
-                assert len(reply.json()["files"]) == 10_000
+                assert len(reply.json()) == 10_000
 
             first.append(milliseconds(ask))
             times.append(median([milliseconds(ask) for _ in range(REPEATS)]))

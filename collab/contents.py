@@ -11,6 +11,7 @@ What it promises
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -88,6 +89,23 @@ class Contents:
         except Quarantined:
             return row
 
+    async def cut(self, row: Row) -> Row:
+        """The row with the SHA and size of its text at exactly `row.head`, whatever has been written since: rows that one
+        transaction read are one cut. `Quarantined` when it cannot be read."""
+        if settled(row):
+            self.remember(row.id, row.sha, row.head)
+            return row
+        content = await self._text_at_head(row)
+        return self._handed_out(file(row, content, row.head)).row
+
+    async def _text_at_head(self, row: Row) -> str:
+        room = self._rooms.peek(row.id)
+        if room is not None and room.gone is None:
+            async with self._rooms.turn(row.id) as turn:
+                if turn.position == row.head:
+                    return turn.document.text
+        return await history.text_at(self._store, row.id, row.head)
+
     async def read_rows(self, rows: Sequence[Row | None]) -> list[File | None]:
         found: list[File | None] = [None] * len(rows)
         limiter = anyio.CapacityLimiter(AT_ONCE)
@@ -123,7 +141,7 @@ class Contents:
         return File(replace(then, sha=sha, size=len(content), head=position, sha_position=position), content)
 
     async def position(self, document: DocumentId, at: str) -> Position:
-        if at.isdigit() and len(at) <= 16:
+        if is_position(at):
             return Position(int(at))
         return await self._store.position_at(document, moment(at))
 
@@ -175,14 +193,19 @@ def file(row: Row, content: str, position: Position) -> File:
     return File(replace(row, sha=text.blob_sha(data), size=len(data), head=position, sha_position=position), data)
 
 
+def is_position(at: str) -> bool:
+    """Up to 16 digits, of those that `int` and everybody's clients know."""
+    return re.fullmatch("[0-9]{1,16}", at) is not None
+
+
 def moment(at: str) -> Millis:
     """RFC 3339 -> milliseconds."""
     try:
         parsed = datetime.fromisoformat(at)
-    except ValueError as error:
+        if parsed.tzinfo is None:
+            raise Invalid(f"the time {at!r} has no zone; append Z for UTC", field="at")
+        return Millis(int(parsed.astimezone(UTC).timestamp() * 1000))
+    except (ValueError, OverflowError) as error:
         raise Invalid(
             f"{at!r} is neither a position nor a time; a time is like 2026-01-31T12:00:00Z", field="at"
         ) from error
-    if parsed.tzinfo is None:
-        raise Invalid(f"the time {at!r} has no zone; append Z for UTC", field="at")
-    return Millis(int(parsed.astimezone(UTC).timestamp() * 1000))

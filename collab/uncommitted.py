@@ -6,13 +6,14 @@ from the history.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from collab import bases
 from collab.bases import Base, Changed, ChangeKind
 from collab.contents import Contents
-from collab.errors import NotFound
+from collab.errors import NotFound, Quarantined
 from collab.ids import ActorId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store.base import Row, Store
 from collab.tree import Tree
@@ -40,15 +41,17 @@ class Uncommitted:
         self._writing = writing
 
     async def changed(self, project: ProjectId) -> list[Changed]:
-        """What differs from the branch, with exact rows. What cannot be read is held back: it stays as it was committed."""
+        """What differs from the branch, with exact rows: one cut, of the moment at which the tree was read. What cannot be
+        read is held back: it stays as it was committed."""
         held = await bases.bases(self._store, project)
-        rows = []
-        for row in await self._store.tree(project):
-            if row.quarantined is None:
-                rows.append(await self._contents.exact(row))
-            elif (base := held.get(row.path)) is not None:
-                rows.append(replace(row, sha=base.sha, mode=base.mode))
-        return bases.changes(rows, held)
+        rows = [await self._cut(row, held.get(row.path)) for row in await self._store.tree(project)]
+        return bases.changes([row for row in rows if row is not None], held)
+
+    async def _cut(self, row: Row, base: Base | None) -> Row | None:
+        if row.quarantined is None:
+            with suppress(Quarantined):  # found just now: it is held back like those that are known
+                return await self._contents.cut(row)
+        return None if base is None else replace(row, sha=base.sha, mode=base.mode)
 
     async def changes(self, project: ProjectId) -> list[FileChange]:
         return [await self._described(each) for each in await self.changed(project)]

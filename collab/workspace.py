@@ -13,7 +13,7 @@ from typing import Final
 from collab import paths
 from collab.bases import Changed
 from collab.bus.base import Bus
-from collab.contents import Contents, File, moment, settled
+from collab.contents import Contents, File, is_position, moment, settled
 from collab.errors import Invalid, NotFound, PathTaken
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
 from collab.ingest import Ingest
@@ -135,7 +135,7 @@ class Workspace:
 
     async def _tree_at(self, project: Project, prefix: str, at: str) -> list[Row]:
         """The files as they stood at a time."""
-        if at.isdigit():
+        if is_position(at):
             raise Invalid("a position is of one file; a tree is asked for at a time", field="at")
         then = moment(at)
         found: list[Row] = []

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -180,7 +181,8 @@ class Puller:
     async def _as_it_is(self, row: Row, base: Base | None) -> Row:
         """What cannot be read counts as what was committed (collab.uncommitted)."""
         if row.quarantined is None:
-            return await self._workspace.contents.exact(row)
+            with suppress(Quarantined):
+                return await self._workspace.contents.cut(row)
         return row if base is None else replace(row, sha=base.sha, mode=base.mode)
 
     async def _decisions(self, look: _Look) -> list[Decision]:

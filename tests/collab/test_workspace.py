@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 
 import anyio
 import pytest
 
-from collab.bases import Base, put
+from collab.bases import Base, Changed, put
 from collab.bus.local import LocalBus
 from collab.errors import Conflict, Invalid, NotFound, Overlap, PathInvalid, PathTaken, Quarantined
 from collab.ids import ActorId, Millis, Path
@@ -259,6 +259,11 @@ async def test_the_past_is_read_by_position_and_by_time() -> None:
             await there.workspace.read(there.project, Path("a"), at="999")
         with pytest.raises(Invalid):
             await there.workspace.read(there.project, Path("a"), at="yesterday")
+        for neither in ("²", "0001-01-01T00:00:00+02:00"):
+            with pytest.raises(Invalid, match="neither a position nor a time"):
+                await there.workspace.read(there.project, Path("a"), at=neither)
+            with pytest.raises(Invalid, match="neither a position nor a time"):
+                await there.workspace.tree(there.project, at=neither)
         with pytest.raises(NotFound):
             await there.workspace.read(there.project, Path("a"), at="1970-01-01T00:00:00Z")
         assert (await there.workspace.read(there.project, Path("a"), at="2100-01-01T00:00:00Z")).content == b"two"
@@ -332,6 +337,39 @@ async def test_a_file_whose_log_cannot_be_read_is_held_back_and_the_rest_goes_on
         await there.put("good", "y")
         assert [each.path for each in await there.workspace.changes(there.project)] == ["good"]
         assert await there.paths() == ["bad", "good"]
+
+
+async def test_what_differs_is_one_cut_however_long_it_takes_to_read() -> None:
+    """Somebody writes to a, waits until it is saved, and writes to z: no cut holds z newer than a."""
+    async with desk() as there, AsyncExitStack() as stack:
+        peers: dict[str, Peer] = {}
+        for name in ("a", "m", "z"):
+            await there.put(name, "")
+            peers[name] = await stack.enter_async_context(there.peer(name))
+
+        async def type_into(name: str) -> None:
+            peers[name].type("x")
+            await peers[name].until_saved()
+
+        for name in (*peers, *peers):  # the first is announced at once, and the catalog knows its SHA
+            await type_into(name)
+        found: list[Changed] = []
+
+        async def look() -> None:
+            found.extend(await there.workspace.changed(there.project))
+
+        between = await there.workspace.resolve(there.project, Path("m"))
+        async with anyio.create_task_group() as tasks, there.rooms.turn(between.id) as turn:
+            tasks.start_soon(look)
+            with anyio.fail_after(5):
+                while turn.room.users < 3:  # the peer, this turn, and whoever looks
+                    await anyio.lowlevel.checkpoint()
+            await type_into("a")
+            await type_into("z")
+        rows = [each.row for each in found if each.row is not None]
+        files = [await there.workspace.at(row, row.head) for row in rows]
+        assert [(each.row.path, each.content) for each in files] == [("a", b"xx"), ("m", b"xx"), ("z", b"xx")]
+        assert [each.row.sha for each in files] == [row.sha for row in rows]
 
 
 @pytest.mark.parametrize("how", ["edited", "moved", "gone", "new"])

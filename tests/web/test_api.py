@@ -318,7 +318,7 @@ async def test_a_guest_joins_by_an_invitation_and_edits(quire: Quire, root: http
         await root.delete(f"{notes}/invites/{made['id']}")
         assert (await guest.get("/me")).status_code == 401
         assert (await guest.get(f"/invites/{secret}")).status_code == 404
-    rows = (await root.get(f"{notes}/files")).json()["files"]
+    rows = (await root.get(f"{notes}/files")).json()
     assert rows[0]["updated_by"]["name"] == "Bob"
 
 

@@ -58,7 +58,7 @@ async def ended(root: httpx.AsyncClient, project: str, begun: httpx.Response) ->
 
 
 async def listed(root: httpx.AsyncClient, project: str) -> list[str]:
-    return [each["path"] for each in (await root.get(f"{project}/files")).json()["files"]]
+    return [each["path"] for each in (await root.get(f"{project}/files")).json()]
 
 
 async def test_uploaded_files_lie_where_their_names_say(quire: Quire, root: httpx.AsyncClient, notes: str) -> None:

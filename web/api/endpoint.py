@@ -245,7 +245,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 async def chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
     size = 0
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
+    if announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
         raise too_large(limit)
     async for chunk in request.stream():
         size += len(chunk)

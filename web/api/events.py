@@ -16,6 +16,7 @@ from collab import paths
 from collab.errors import Invalid
 from collab.ids import ActorId, Path
 from collab.store.base import Event, Project
+from web.api import given
 from web.api.endpoint import Call, Endpoints, Query, json_answer
 from web.api.shapes import ActorRef, refs, rfc3339
 from web.roles import Access
@@ -107,12 +108,9 @@ async def get_events(call: Call[None, EventQuery]) -> Response:
 def _after(request: Request, query: EventQuery) -> int:
     """A browser that reconnects says where it stopped, and that wins over the address it was given."""
     resumed = request.headers.get("last-event-id", "").strip()
-    if resumed and not resumed.isdigit():
-        raise Invalid(f"Last-Event-ID is {resumed!r}: give the number of an event", field="Last-Event-ID")
-    after = int(resumed) if resumed else query.after or 0
-    if after < 0:
-        raise Invalid(f"after is {after}: give 0 or the number of an event", field="after")
-    return after
+    if resumed:
+        return given.whole(resumed, "Last-Event-ID", what="the number of an event")
+    return given.within(query.after or 0, "after", what="0 or the number of an event")
 
 
 def _wants_json(request: Request) -> bool:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.responses import Response
 
 from collab import paths
-from collab.errors import Invalid, NotFound
-from collab.ids import BlobSha
-from collab.store.base import Row
+from collab.errors import Conflict, Invalid, NotFound
+from collab.ids import BlobSha, DocumentId, Path, Position
+from collab.store.base import DocumentKind, Row
+from collab.tree import directories
+from snapshots.past import Past
+from snapshots.remotes.base import CommitSha
 from web import mime
+from web.api import given
 from web.api.endpoint import Call, Endpoints, Query, json_answer, read_body
-from web.api.shapes import Directory, FileRow, refs, row, rows
-from web.errors import PreconditionFailed
+from web.api.shapes import Directory, FileRow, refs, rows, stood
+from web.errors import ErrorBody, PreconditionFailed
+from web.errors import answer as answer_error
 
 endpoints = Endpoints()
 
@@ -37,13 +45,6 @@ class TreeQuery(Query):
     limit: int | None = None
     cursor: str | None = None
     at: str | None = None
-
-
-class Tree(msgspec.Struct):
-    """With `depth=1`, a directory stands among the files as `{"path", "kind": "directory"}`."""
-
-    files: list[FileRow]
-    cursor: str | None
 
 
 class ReadQuery(Query):
@@ -81,36 +82,101 @@ class DeletedFiles(msgspec.Struct):
     deleted: list[FileRow]
 
 
-@endpoints.add("GET", "/projects/{project}/files", role="viewer", query=TreeQuery, answer=Tree, errors=(400, 404))
+@endpoints.add(
+    "GET",
+    "/projects/{project}/files",
+    role="viewer",
+    query=TreeQuery,
+    answer=list[FileRow],
+    headers=(("If-None-Match", "304 when nothing has changed"),),
+    errors=(304, 400, 404),
+)
 async def list_files(call: Call[None, TreeQuery]) -> Response:
     """The tree: every file, or one directory.
 
     In the order of the paths' bytes; with `depth=1` the directories stand among the files as `{"path", "kind":
-    "directory"}`. The answer has an `ETag`; with `If-None-Match` it is 304 while nothing has changed."""
+    "directory"}`. The answer has an `ETag`; with `If-None-Match` it is 304 while nothing has changed. When `limit` left
+    some out, `X-Quire-Cursor` is the `cursor` to go on with, and `Link` the next page's address."""
     query = call.query
     if query.limit is not None and not 1 <= query.limit <= LISTED_MOST:
         raise Invalid(f"limit is {query.limit}: give 1 to {LISTED_MOST}", field="limit")
-    if query.depth is not None and query.depth < 1:
+    if query.depth not in (None, 1):
         raise Invalid(f"depth is {query.depth}: give 1 for one directory", field="depth")
+    commit = given.commit(query.at)
+    page = await (_page(call) if commit is None else _page_of(call, commit))
+    headers = {"etag": page.tag, "cache-control": "no-cache", **_next(call, page.last)}
+    if matches(call.request.headers.get("if-none-match"), page.tag):
+        return Response(status_code=304, headers=headers)
+    # As `ls` shows them: directories among the files, in the order of names.
+    listed: list[FileRow | Directory] = [*page.files, *(Directory(paths.show(each)) for each in page.directories)]
+    if page.directories:
+        listed.sort(key=lambda each: each.path)
+    return json_answer(listed, headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`last` is the last file's path, if more files follow."""
+
+    files: list[FileRow]
+    directories: Sequence[Path]
+    last: Path | None
+    tag: str
+
+
+async def _page(call: Call[None, TreeQuery]) -> Page:
+    query = call.query
+    after = _after(query.cursor)
     page = await call.services.workspace.tree(
         call.project,
         prefix=paths.parse(query.prefix),
         depth=query.depth,
         limit=query.limit,
-        cursor=query.cursor,
+        cursor=None if after is None else paths.show(after),
         at=query.at,
     )
-    tag = f'"{page.version}"'
-    headers = {"etag": tag, "cache-control": "no-cache"}
-    if matches(call.request.headers.get("if-none-match"), tag):
-        return Response(status_code=304, headers=headers)
-    names = await refs(call.services.store, (each.updated_by for each in page.rows))
-    files: list[FileRow | Directory] = [row(each, names) for each in page.rows]
-    if page.directories:
-        # As `ls` shows them: among the files, in the order of names.
-        files += [Directory(paths.show(each)) for each in page.directories]
-        files.sort(key=lambda each: each.path)
-    return json_answer({"files": files, "cursor": page.cursor}, headers=headers)
+    last = None if page.cursor is None else paths.parse(page.cursor)
+    return Page(await rows(call.services.store, page.rows), page.directories, last, f'"{page.version}"')
+
+
+async def _page_of(call: Call[None, TreeQuery], commit: CommitSha) -> Page:
+    """As it stood at a commit."""
+    query, prefix = call.query, paths.parse(call.query.prefix)
+    after = _after(query.cursor)
+    found = await past(call).tree(call.project, commit, prefix)
+    if query.depth is not None:
+        below = directories((each.path for each in found), prefix)
+        found = [each for each in found if "/" not in each.path[len(prefix) :]]
+    else:
+        below = []
+    if after is not None:
+        found = [each for each in found if paths.to_bytes(each.path) > paths.to_bytes(after)]
+    chosen = found if query.limit is None else found[: query.limit]
+    names = await refs(call.services.store, (each.by for each in chosen if each.by is not None))
+    last = chosen[-1].path if len(chosen) < len(found) else None
+    return Page([stood(each, names) for each in chosen], below, last, f'"{commit}"')
+
+
+def past(call: Call[Any, Any]) -> Past:
+    return Past(call.services.workspace, call.services.snapshotter.remotes)
+
+
+def _after(cursor: str | None) -> Path | None:
+    if cursor is None:
+        return None
+    try:
+        return paths.from_bytes(base64.b64decode(cursor, altchars=b"-_", validate=True))
+    except ValueError as error:
+        raise Invalid("cursor is not one that an answer gave", field="cursor") from error
+
+
+def _next(call: Call[None, TreeQuery], last: Path | None) -> dict[str, str]:
+    """A cursor is a path that headers can carry; the address is relative, because a proxy may have put a prefix before."""
+    if last is None:
+        return {}
+    cursor = base64.urlsafe_b64encode(paths.to_bytes(last)).decode()
+    rest = [(name, value) for name, value in call.request.query_params.multi_items() if name != "cursor"]
+    return {"x-quire-cursor": cursor, "link": f'<?{urlencode([*rest, ("cursor", cursor)])}>; rel="next"'}
 
 
 @endpoints.add(
@@ -125,23 +191,41 @@ async def list_files(call: Call[None, TreeQuery]) -> Response:
 async def read_file(call: Call[None, ReadQuery]) -> Response:
     """The bytes of a file.
 
-    `ETag` is git's name for them, `X-Quire-Position` where the file's log stands."""
-    file = await call.services.workspace.read(call.project, call.path, at=call.query.at)
-    serving = mime.serving(file.row.path, file.row.kind)
-    tag = f'"{file.row.sha}"'
+    `ETag` is git's name for them; `X-Quire-Document` and `X-Quire-Position` say where in which log they stand, unless
+    they are of a commit that an import brought along."""
+    commit = given.commit(call.query.at)
+    if commit is None:
+        file = await call.services.workspace.read(call.project, call.path, at=call.query.at)
+        row = file.row
+        return _bytes(call, file.content, row.path, row.kind, row.sha, row.id, row.head)
+    then, content = await past(call).file(call.project, call.path, commit)
+    return _bytes(call, content, then.path, then.kind, then.sha, then.document, then.position)
+
+
+def _bytes(
+    call: Call[None, ReadQuery],
+    content: bytes,
+    path: Path,
+    kind: DocumentKind,
+    sha: BlobSha,
+    document: DocumentId | None,
+    position: Position | None,
+) -> Response:
+    serving = mime.serving(path, kind)
+    tag = f'"{sha}"'
     headers = {
         "etag": tag,
         "cache-control": "private, no-cache",
         "accept-ranges": "bytes",
         "content-type": serving.content_type,
-        "content-disposition": mime.disposition(file.row.path, inline=serving.inline),
+        "content-disposition": mime.disposition(path, inline=serving.inline),
         "content-security-policy": CONTENT_POLICY,
-        "x-quire-position": str(file.row.head),
-        "x-quire-document": file.row.id,
     }
+    if document is not None:
+        headers |= {"x-quire-document": document, "x-quire-position": str(position)}
     if matches(call.request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
-    return ranged(file.content, headers, call.request.headers.get("range"), call.request.headers.get("if-range"))
+    return ranged(content, headers, call.request.headers.get("range"), call.request.headers.get("if-range"))
 
 
 @endpoints.add(
@@ -173,16 +257,22 @@ async def write_file(call: Call[None, WriteQuery]) -> Response:
         raise PreconditionFailed("there is no such file, so nothing matches If-Match", field="If-Match")
     if create_only and there is not None:
         raise PreconditionFailed("there is a file already", field="If-None-Match")
-    written = await workspace.write(
-        call.project,
-        call.path,
-        content,
-        call.access.actor.id,
-        if_match=if_match,
-        create_only=create_only,
-        mode=mode,
-        force=call.query.force,
-    )
+    try:
+        written = await workspace.write(
+            call.project,
+            call.path,
+            content,
+            call.access.actor.id,
+            if_match=if_match,
+            create_only=create_only,
+            mode=mode,
+            force=call.query.force,
+        )
+    except Conflict as error:
+        if create_only and await _there(call) is not None:
+            # Somebody else made it first, a moment ago.
+            raise PreconditionFailed("there is a file already", field="If-None-Match") from error
+        raise
     answer = WrittenFile(
         path=paths.show(written.row.path),
         id=written.row.id,
@@ -276,7 +366,7 @@ def check_digest(header: str | None, content: bytes) -> None:
             )
 
 
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE: Final = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 
 
 def ranged(content: bytes, headers: dict[str, str], wanted: str | None, unless_changed: str | None) -> Response:
@@ -285,8 +375,9 @@ def ranged(content: bytes, headers: dict[str, str], wanted: str | None, unless_c
     if match is None or match.groups() == ("", "") or unless_changed not in (None, headers["etag"]):
         return Response(content, headers=headers)
     size, (first, last) = len(content), match.groups()
-    start = int(first) if first else max(size - int(last), 0)
-    end = min(int(last) + 1, size) if first and last else size
+    start = given.clamped(first) if first else max(size - given.clamped(last), 0)
+    end = min(given.clamped(last) + 1, size) if first and last else size
     if start >= size or start >= end:
-        return Response(status_code=416, headers={**headers, "content-range": f"bytes */{size}"})
+        problem = ErrorBody("range_not_satisfiable", f"there are {size} bytes: give a range among them", "Range")
+        return answer_error(416, problem, {"content-range": f"bytes */{size}", "cache-control": "no-store"})
     return Response(content[start:end], 206, {**headers, "content-range": f"bytes {start}-{end - 1}/{size}"})

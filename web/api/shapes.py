@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -15,7 +14,9 @@ from collab.actors import Actor
 from collab.errors import Invalid
 from collab.ids import ActorId, Millis
 from collab.store.base import Row, Store
+from snapshots.past import Stood
 from web import mime
+from web.api import given
 from web.settings import SettingInvalid, seconds
 
 
@@ -35,18 +36,19 @@ class Person(msgspec.Struct):
 
 
 class FileRow(msgspec.Struct):
-    """A file. `sha` is git's name for its bytes at `position`; `eol` and `bom` are there when they are not the usual."""
+    """A file. `sha` is git's name for its bytes at `position`; `eol` and `bom` are there when they are not the usual. In
+    the tree of a commit that an import brought along, `id`, `position`, `updated_at` and `updated_by` are null."""
 
     path: str
-    id: str
+    id: str | None
     kind: str
     mode: str
     mime: str
     size: int
     sha: str
-    position: int
-    updated_at: str
-    updated_by: ActorRef
+    position: int | None
+    updated_at: str | None
+    updated_by: ActorRef | None
     eol: str | msgspec.UnsetType = msgspec.UNSET
     bom: bool | msgspec.UnsetType = msgspec.UNSET
 
@@ -99,34 +101,50 @@ def row(each: Row, names: Mapping[ActorId, ActorRef]) -> FileRow:
     )
 
 
+def stood(each: Stood, names: Mapping[ActorId, ActorRef]) -> FileRow:
+    """As it stood at a commit."""
+    return FileRow(
+        paths.show(each.path),
+        each.document,
+        each.kind,
+        f"{each.mode:06o}",
+        mime.guess(each.path, each.kind),
+        each.size,
+        each.sha,
+        each.position,
+        maybe_rfc3339(each.at),
+        None if each.by is None else names[each.by],
+        msgspec.UNSET if each.eol == "lf" else each.eol,
+        each.bom or msgspec.UNSET,
+    )
+
+
 async def rows(store: Store, found: Sequence[Row]) -> list[FileRow]:
     names = await refs(store, (each.updated_by for each in found))
     return [row(each, names) for each in found]
 
 
-def expiry(given: str | int | None, now: Millis) -> Millis | None:
+LATEST: Final = Millis(253_402_300_799_000)
+"""The end of the year 9999: no later time can be said in RFC 3339."""
+
+
+def expiry(wanted: str | int | None, now: Millis) -> Millis | None:
     """`"1h"`, seconds, or a time; None never ends."""
-    if given is None:
+    if wanted is None:
         return None
-    at = _moment(given, now)
+    at = _moment(wanted, now)
     if at <= now:
         raise Invalid(
-            f"expires is {given!r}: give a time to come, such as 1h, 7d or 2030-01-31T12:00:00Z", field="expires"
+            f"expires is {str(wanted)[:60]!r}: give a time to come, such as 1h, 7d or 2030-01-31T12:00:00Z",
+            field="expires",
         )
     return at
 
 
-def _moment(given: str | int, now: Millis) -> Millis:
-    try:
-        return Millis(now + int(seconds("expires", given) * 1000))
-    except SettingInvalid:
-        return _time(str(given))
-
-
-def _time(given: str) -> Millis:
+def _moment(wanted: str | int, now: Millis) -> Millis:
     """0, which is long ago, for what is no time."""
     try:
-        at = datetime.datetime.fromisoformat(given)
-    except ValueError:
-        return Millis(0)
-    return Millis(int((at if at.tzinfo else at.replace(tzinfo=datetime.UTC)).timestamp() * 1000))
+        return Millis(min(now + int(seconds("expires", wanted) * 1000), LATEST))
+    except (SettingInvalid, OverflowError, ValueError):
+        at = given.moment(str(wanted))
+        return Millis(0) if at is None else Millis(int(at.timestamp() * 1000))

@@ -20,6 +20,9 @@ import { Toasts } from "./ui/toasts.tsx";
 
 const ProjectPage = lazily("the project", () => import("./project/page.tsx").then((module) => module.ProjectPage));
 const HistoryPage = lazily("the history", () => import("./pages/history.tsx").then((module) => module.HistoryPage));
+const ConflictsPage = lazily("the conflicts", () =>
+  import("./pages/conflicts.tsx").then((module) => module.ConflictsPage),
+);
 const SettingsPage = lazily("the settings", () => import("./pages/settings.tsx").then((module) => module.SettingsPage));
 
 export function App() {
@@ -53,6 +56,8 @@ function Page() {
       return <ProjectPage key={at.project} project={at.project} />;
     case "history":
       return <HistoryPage key={at.project} project={at.project} />;
+    case "conflicts":
+      return <ConflictsPage key={at.project} project={at.project} />;
     case "settings":
       return <SettingsPage key={at.project} project={at.project} />;
     case "unknown":

@@ -10,8 +10,9 @@ export type Route =
   | { page: "projects" }
   | { page: "login"; next: string | null }
   | { page: "join"; invite: string }
-  | { page: "project"; project: string; path: string | null; line: number | null }
+  | { page: "project"; project: string; path: string | null; line: number | null; at?: string | null }
   | { page: "history"; project: string }
+  | { page: "conflicts"; project: string }
   | { page: "settings"; project: string }
   | { page: "unknown"; address: string };
 
@@ -26,10 +27,17 @@ export function parse(below: string, search: string): Route {
   const project = decode(second);
   if (third === "-") {
     const name = raw.slice(3).join("/");
-    return name === "history" || name === "settings" ? { page: name, project } : { page: "unknown", address: below };
+    const known = name === "history" || name === "conflicts" || name === "settings";
+    return known ? { page: name, project } : { page: "unknown", address: below };
   }
   const path = raw.slice(2).map(decode).join("/");
-  return { page: "project", project, path: path === "" ? null : path, line: lineOf(query.get("line")) };
+  return {
+    page: "project",
+    project,
+    path: path === "" ? null : path,
+    line: lineOf(query.get("line")),
+    at: query.get("at") || null,
+  };
 }
 
 /** The address of a page, below the base. */
@@ -44,6 +52,7 @@ export function format(route: Route): string {
     case "project":
       return projectAddress(route);
     case "history":
+    case "conflicts":
     case "settings":
       return `p/${encodeURIComponent(route.project)}/-/${route.page}`;
     case "unknown":
@@ -51,11 +60,14 @@ export function format(route: Route): string {
   }
 }
 
-function projectAddress(route: { project: string; path: string | null; line: number | null }): string {
+function projectAddress(route: Extract<Route, { page: "project" }>): string {
   const root = `p/${encodeURIComponent(route.project)}`;
   if (route.path === null) return root;
   const path = encodePath(route.path).replace(/^-(?=\/|$)/, "%2D");
-  return `${root}/${path}${route.line === null ? "" : `?line=${route.line}`}`;
+  const query = new URLSearchParams();
+  if (route.line !== null) query.set("line", String(route.line));
+  if (route.at) query.set("at", route.at);
+  return `${root}/${path}${query.size === 0 ? "" : `?${query}`}`;
 }
 
 function lineOf(text: string | null): number | null {

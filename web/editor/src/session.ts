@@ -10,6 +10,7 @@ import { ApiError, csrf, refusals } from "./api/http.ts";
 import { fetchMe, logOut } from "./api/session.ts";
 import type { Me, Role } from "./api/types.ts";
 import { route } from "./navigation.ts";
+import { isLoopback } from "./project/clone.ts";
 
 export const me = signal<Me | null | undefined>(undefined);
 export const expired = signal(false);
@@ -29,6 +30,13 @@ const role = computed<Role | null>(() => {
 
 export const canWrite = computed(() => role.value !== null && role.value !== "viewer");
 export const canManage = computed(() => role.value === "admin" || role.value === "root");
+
+/** Whoever runs the server, or sits at its machine, can reach the repositories that lie there. */
+export const mayReachServer = (): boolean => me.value?.role === "root" || isLoopback(location.hostname);
+
+/** An agent is named by whoever made its token; null until somebody tried. */
+export const mayRename = computed(() => (me.value?.actor.kind ?? "person") === "person" && !renameRefused.value);
+export const renameRefused = signal(false);
 
 export async function whoAmI(): Promise<void> {
   bootError.value = null;

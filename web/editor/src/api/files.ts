@@ -54,6 +54,27 @@ export async function fetchRow(project: string, path: string): Promise<FileRow |
   return page.files.find((row) => row.path === path);
 }
 
+/** Longer files are no texts here, as they are none on the server. */
+const TEXT_LIMIT = 2_000_000;
+
+/** The text of a file, now or at a commit, a position or a time; null when it is no text. */
+export async function fetchText(project: string, path: string, at: string | null): Promise<string | null> {
+  const query = at === null ? "" : `?at=${encodeURIComponent(at)}`;
+  const response = await send(filePath(project, path) + query, { headers: { Accept: "*/*" } });
+  return textOf(await response.arrayBuffer());
+}
+
+function textOf(bytes: ArrayBuffer): string | null {
+  if (bytes.byteLength > TEXT_LIMIT) return null;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return text.includes("\0") ? null : text;
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
+  }
+}
+
 /** Writes bytes. `create`: fails with 412 or 409 where something stands already. */
 export const putFile = (project: string, path: string, body: Blob | string, create: boolean): Promise<unknown> =>
   call(filePath(project, path), {

@@ -83,10 +83,17 @@ export interface Snapshot {
   at: Time;
   commit: string | null;
   message: string | null;
-  files: { path: string; change: string }[];
+  files: { path: string; change: string; from?: string | null }[];
   authors: (string | Actor)[];
   state: "done" | "running" | "failed" | "nothing";
   detail?: string | null;
+}
+
+export interface Conflict {
+  id: string;
+  path: string;
+  kind: string;
+  at: Time;
 }
 
 export interface Job {
@@ -104,6 +111,7 @@ export interface Invite {
   role: Role;
   url?: string;
   created_at?: Time;
+  created_by?: string | Actor | null;
   expires_at: Time;
 }
 
@@ -113,6 +121,7 @@ export interface Token {
   role: Role;
   agent?: string | null;
   created_at?: Time;
+  created_by?: string | Actor | null;
   expires_at?: Time;
   last_used_at?: Time;
 }

@@ -31,7 +31,7 @@ import type { LiveFile } from "../live/live-file.ts";
 import { edits } from "../live/merge.ts";
 import { theme } from "../theme.ts";
 import { toastError } from "../ui/toasts.tsx";
-import { cursors } from "./cursors.ts";
+import { caretOf, cursors } from "./cursors.ts";
 import { COLOURED_LIMIT, isProse, languageOf, load } from "./languages.ts";
 import { look } from "./look.ts";
 import { type Indent, indentOf, wrap } from "./settings.ts";
@@ -50,6 +50,8 @@ export interface Editor {
   readonly language: Signal<string>;
   focus(): void;
   goTo(line: number): void;
+  /** Shows the place at which somebody else is; our own cursor stays. */
+  goToPeer(id: string): void;
   rename(path: string): void;
   close(): void;
 }
@@ -117,6 +119,17 @@ class CodeEditor implements Editor {
     setTimeout(() => {
       if (!this.closed && this.view.state.selection.main.anchor === from) show();
     }, 60);
+  }
+
+  goToPeer(id: string): void {
+    const { file } = this.wanted;
+    const at = caretOf(id, file.text, file.awareness);
+    if (at === null || at > this.view.state.doc.length) return;
+    const show = () => this.view.dispatch({ effects: EditorView.scrollIntoView(at, { y: "center" }) });
+    // A text that was hidden has no measures before it is drawn.
+    requestAnimationFrame(() => {
+      if (!this.closed) show();
+    });
   }
 
   rename(path: string): void {

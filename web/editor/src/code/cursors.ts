@@ -211,6 +211,18 @@ function placeOf(json: unknown, text: Y.Text, doc: Y.Doc): number | null {
   return place !== null && place.type === text ? place.index : null;
 }
 
+/** Where the caret of somebody is; null when he has none here. */
+export function caretOf(id: string, text: Y.Text, awareness: Awareness): number | null {
+  if (text.doc === null) return null;
+  for (const [client, raw] of awareness.getStates()) {
+    const { user, cursor } = raw as PeerState;
+    if (client === awareness.clientID || !cursor || (user?.id ?? String(client)) !== id) continue;
+    const place = placeOf(cursor.head, text, text.doc);
+    if (place !== null) return place;
+  }
+  return null;
+}
+
 export function cursors(text: Y.Text, awareness: Awareness): Extension {
   return ViewPlugin.define((view) => new Cursors(view, text, awareness), {
     decorations: (plugin) => plugin.decorations,

@@ -13,7 +13,7 @@ export interface Edit {
 }
 
 /** A stretch of lines that differs: [from, to) of the one text stands for [fromB, toB) of the other. */
-interface Hunk {
+export interface Hunk {
   from: number;
   to: number;
   fromB: number;
@@ -105,7 +105,7 @@ function sameHunk(a: Hunk, b: Hunk, mine: readonly string[], other: readonly str
   return true;
 }
 
-function splitLines(text: string): string[] {
+export function splitLines(text: string): string[] {
   return text === "" ? [] : text.split(/(?<=\n)/);
 }
 
@@ -116,7 +116,7 @@ function offsets(lines: readonly string[]): number[] {
 }
 
 /** Myers' greedy search over what is left when equal lines are taken off both ends. */
-function diffLines(a: readonly string[], b: readonly string[]): Hunk[] {
+export function diffLines(a: readonly string[], b: readonly string[]): Hunk[] {
   let head = 0;
   while (head < a.length && head < b.length && a[head] === b[head]) head += 1;
   let tail = 0;

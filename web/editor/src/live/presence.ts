@@ -1,9 +1,10 @@
-/** Who is in a file, from its awareness. The server stamps who somebody is; a client cannot say it of another. */
+/**
+ * Who is here. PURE. From the awareness of the open files, where the server stamps who somebody is (a client cannot say it of
+ * another), and from what events tell of who wrote in the others.
+ */
 
-import type { Awareness } from "y-protocols/awareness";
-
-/** Those who are in a file, each once, ourselves last. */
-export interface Present {
+/** Somebody in an open file, ourselves included. */
+export interface InFile {
   id: string;
   name: string;
   color: string | null;
@@ -11,15 +12,65 @@ export interface Present {
   self: boolean;
 }
 
-export function presentIn(awareness: Awareness): Present[] {
-  const found = new Map<string, Present>();
-  for (const [client, raw] of awareness.getStates()) {
-    const user = (raw as { user?: { id?: string; name?: string; color?: string; kind?: string } }).user;
-    if (!user?.name) continue;
-    const self = client === awareness.clientID;
-    const key = self ? "self" : (user.id ?? String(client));
-    const kind = user.kind === "agent" || user.kind === "service" ? user.kind : "person";
-    found.set(key, { id: user.id ?? String(client), name: user.name, color: user.color ?? null, kind, self });
-  }
-  return [...found.values()].sort((a, b) => Number(a.self) - Number(b.self) || a.name.localeCompare(b.name));
+/** Somebody who wrote in some file a while ago. */
+export interface Wrote {
+  id: string;
+  name: string;
+  path: string;
+  at: number;
 }
+
+/** One avatar: somebody, and the file in which he is or was. */
+export interface Here {
+  id: string;
+  name: string;
+  color: string | null;
+  kind: "person" | "agent" | "service";
+  path: string;
+  /** False: he wrote there lately; whether he still looks at it is not known. */
+  live: boolean;
+}
+
+/** Who wrote something counts as here for so long. */
+export const LATELY_MS = 3 * 60_000;
+
+interface State {
+  user?: { id?: string; name?: string; color?: string; kind?: string };
+}
+
+export function peopleIn(states: Iterable<[number, unknown]>, own: number): InFile[] {
+  const found = new Map<string, InFile>();
+  for (const [client, raw] of states) {
+    const user = (raw as State).user;
+    if (!user?.name) continue;
+    const self = client === own;
+    const kind = user.kind === "agent" || user.kind === "service" ? user.kind : "person";
+    const id = user.id ?? String(client);
+    found.set(self ? "self" : id, { id, name: user.name, color: user.color ?? null, kind, self });
+  }
+  return [...found.values()];
+}
+
+/** Everybody else once: in the first of `files` that he is in (the shown one stands first), else where he wrote last. */
+export function whoIsHere(
+  files: readonly { path: string; people: readonly InFile[] }[],
+  wrote: Iterable<Wrote>,
+  own: string,
+  now: number,
+): Here[] {
+  const found = new Map<string, Here>();
+  for (const { path, people } of files) {
+    for (const { id, name, color, kind, self } of people) {
+      if (!self && !found.has(id)) found.set(id, { id, name, color, kind, path, live: true });
+    }
+  }
+  const live = [...found.values()].sort(byName);
+  const lately: Here[] = [];
+  for (const { id, name, path, at } of wrote) {
+    if (id === own || found.has(id) || now - at > LATELY_MS) continue;
+    lately.push({ id, name, color: null, kind: "person", path, live: false });
+  }
+  return [...live, ...lately.sort(byName)];
+}
+
+const byName = (a: Here, b: Here): number => a.name.localeCompare(b.name);

@@ -1,6 +1,6 @@
 /** The commits of a project, newest first, with the files of each. */
 
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { fetchSnapshots, fetchStatus } from "../api/commits.ts";
 import { messageOf } from "../api/http.ts";
@@ -8,7 +8,9 @@ import { nameOf, type Snapshot, type Status } from "../api/types.ts";
 import { ago, counted, timeOf } from "../format.ts";
 import { hrefOf } from "../navigation.ts";
 import { newest } from "../project/changes-panel.tsx";
-import { cloneCommand } from "../project/clone.ts";
+import { cloneOf } from "../project/clone.ts";
+import { DiffDialog, type Version } from "../project/diff-dialog.tsx";
+import { mayReachServer } from "../session.ts";
 import { Button, CopyField, Loading } from "../ui/controls.tsx";
 import { Icon } from "../ui/icons.tsx";
 import { Message } from "../ui/shell.tsx";
@@ -30,7 +32,11 @@ export function HistoryPage({ project }: { project: string }) {
     document.title = `Commits — ${project}`;
     void load();
   }, [project]);
-  const clone = cloneCommand(status.value);
+  const clone = cloneOf(status.value, mayReachServer());
+  const compared = useSignal<Compared | null>(null);
+  const comparable = useSignal(true);
+  const shown = newest(snapshots.value ?? [], 500);
+  const head = status.value?.head;
   return (
     <ProjectFrame project={project} title="Commits" retry={() => void load()}>
       {error.value && (
@@ -39,28 +45,77 @@ export function HistoryPage({ project }: { project: string }) {
         </Message>
       )}
       {!error.value && snapshots.value === null && <Loading what="the commits" />}
-      {snapshots.value?.length === 0 && (
+      {snapshots.value?.length === 0 && head && (
+        <Message icon="commit" title="No commits made here yet">
+          <p>
+            Imported at <code>{head.slice(0, 10)}</code>; no commits made here yet. Quire commits by itself when nobody
+            has typed for a while.
+          </p>
+          {clone?.command && <CopyField label="Clone command" value={clone.command} />}
+        </Message>
+      )}
+      {snapshots.value?.length === 0 && !head && (
         <Message icon="commit" title="No commits yet">
           <p>
             Quire commits by itself when nobody has typed for a while, or when you press "Commit now" in the project.
           </p>
         </Message>
       )}
-      {snapshots.value && snapshots.value.length > 0 && (
+      {shown.length > 0 && (
         <>
-          {clone && <CopyField label="Clone command" value={clone} />}
+          {clone?.command && <CopyField label="Clone command" value={clone.command} />}
           <ol class="history" aria-label="Commits">
-            {newest(snapshots.value, 500).map((each) => (
-              <Entry key={each.number} project={project} snapshot={each} />
+            {shown.map((each, index) => (
+              <Entry
+                key={each.number}
+                project={project}
+                snapshot={each}
+                before={shown.slice(index + 1).find((older) => older.commit)?.commit ?? null}
+                compared={compared}
+                comparable={comparable.value}
+              />
             ))}
           </ol>
         </>
+      )}
+      {compared.value && (
+        <DiffDialog
+          project={project}
+          {...compared.value}
+          onClose={() => (compared.value = null)}
+          onUnable={() => (comparable.value = false)}
+        />
       )}
     </ProjectFrame>
   );
 }
 
-function Entry({ project, snapshot }: { project: string; snapshot: Snapshot }) {
+interface Compared {
+  title: string;
+  before: Version | null;
+  after: Version | null;
+}
+
+interface EntryProps {
+  project: string;
+  snapshot: Snapshot;
+  /** The commit before it, as far as it was made here. */
+  before: string | null;
+  compared: Signal<Compared | null>;
+  comparable: boolean;
+}
+
+function comparison(snapshot: Snapshot, before: string | null, file: Snapshot["files"][number]): Compared | null {
+  const { commit } = snapshot;
+  if (commit === null || (before === null && file.change !== "added")) return null;
+  return {
+    title: `${file.path}, in ${commit.slice(0, 10)}`,
+    before: file.change === "added" ? null : { path: file.from ?? file.path, at: before },
+    after: file.change === "deleted" ? null : { path: file.path, at: commit },
+  };
+}
+
+function Entry({ project, snapshot, before, compared, comparable }: EntryProps) {
   const [title, ...body] = (snapshot.message ?? "").trim().split("\n");
   const who = snapshot.authors.map(nameOf).join(", ");
   return (
@@ -80,12 +135,20 @@ function Entry({ project, snapshot }: { project: string; snapshot: Snapshot }) {
           <summary>{counted(snapshot.files.length, "file")}</summary>
           {body.join("\n").trim() && <pre class="history-body">{body.join("\n").trim()}</pre>}
           <ul>
-            {snapshot.files.slice(0, 200).map((file) => (
-              <li key={file.path}>
-                <span class={`change-letter ${file.change}`}>{file.change[0]?.toUpperCase()}</span>
-                <a href={hrefOf({ page: "project", project, path: file.path, line: null })}>{file.path}</a>
-              </li>
-            ))}
+            {snapshot.files.slice(0, 200).map((file) => {
+              const diff = comparable ? comparison(snapshot, before, file) : null;
+              return (
+                <li key={file.path}>
+                  <span class={`change-letter ${file.change}`}>{file.change[0]?.toUpperCase()}</span>
+                  <a href={hrefOf({ page: "project", project, path: file.path, line: null })}>{file.path}</a>
+                  {diff && (
+                    <button type="button" class="link" onClick={() => (compared.value = diff)}>
+                      Changes<span class="offscreen"> of {file.path}</span>
+                    </button>
+                  )}
+                </li>
+              );
+            })}
           </ul>
           {snapshot.files.length > 200 && <p>and {snapshot.files.length - 200} more</p>}
         </details>

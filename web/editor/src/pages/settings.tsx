@@ -6,12 +6,12 @@ import { fetchStatus } from "../api/commits.ts";
 import { ApiError, messageOf } from "../api/http.ts";
 import { deleteProject, fetchProject, renameProject } from "../api/projects.ts";
 import { createToken, listInvites, listTokens, revokeInvite, revokeToken } from "../api/sharing.ts";
-import type { Invite, Role, Status, Token } from "../api/types.ts";
+import { type Actor, type Invite, nameOf, type Role, type Status, type Time, type Token } from "../api/types.ts";
 import { ago, timeOf } from "../format.ts";
 import { go, hrefOf } from "../navigation.ts";
-import { cloneCommand } from "../project/clone.ts";
+import { cloneOf } from "../project/clone.ts";
 import { ExpiryField, InviteDialog, RoleField } from "../project/invite-dialog.tsx";
-import { canManage } from "../session.ts";
+import { canManage, mayReachServer } from "../session.ts";
 import { Button, CopyField, Field, Loading } from "../ui/controls.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Message } from "../ui/shell.tsx";
@@ -123,26 +123,30 @@ function Trouble({ error, project, retry }: { error: ApiError; project: string; 
 }
 
 function Clone({ status }: { status: Status }) {
-  const command = cloneCommand(status);
+  const clone = cloneOf(status, mayReachServer());
   const { remote } = status;
   return (
     <section class="setting" aria-label="Git">
       <h2>Git</h2>
-      {command ? (
+      {clone?.command ? (
         <>
           <p>
-            Every commit is in a repository that you can clone.
-            {command.includes("://") && " As the password, give a token of this project."}
+            Every commit is in a repository that you can clone
+            {clone.place && ", on the machine that the server runs on"}.
           </p>
-          <CopyField label="Clone command" value={command} />
+          <CopyField label="Clone command" value={clone.command} />
         </>
       ) : (
-        <p>No repository can be cloned from here.</p>
+        <p>
+          {clone
+            ? "Every commit is in a repository on the server's machine. Whoever runs the server can clone it there, or give you a copy."
+            : "No repository can be cloned from here."}
+        </p>
       )}
       {remote?.branch && (
         <p class="quiet">
           Branch <code>{remote.branch}</code>
-          {remote.path && (
+          {remote.path && clone?.command && (
             <>
               {" "}
               of <code>{remote.path}</code>
@@ -185,6 +189,7 @@ function Invites({ project, invites, ask, load }: ListProps & { invites: Invite[
             <li key={invite.id}>
               <span>
                 <strong>{invite.role}</strong> {until(invite.expires_at)}
+                <Made by={invite.created_by} at={invite.created_at} />
               </span>
               <Button kind="danger" onClick={() => void withdraw(invite)}>
                 Withdraw
@@ -209,9 +214,7 @@ function Tokens({ project, tokens, ask, load }: ListProps & { tokens: Token[] })
           New token
         </Button>
       </div>
-      <p class="quiet">
-        For programs, agents and git. A token is shown once, and ends its connections when it is revoked.
-      </p>
+      <p class="quiet">For programs and agents. A token is shown once, and ends its connections when it is revoked.</p>
       {tokens.length > 0 && (
         <ul class="grants">
           {tokens.map((token) => (
@@ -219,6 +222,7 @@ function Tokens({ project, tokens, ask, load }: ListProps & { tokens: Token[] })
               <span>
                 <strong>{token.agent ?? token.name ?? token.id}</strong>
                 {token.agent && " (agent)"} · {token.role} {until(token.expires_at)}
+                <Made by={token.created_by} at={token.created_at} />
               </span>
               <Button kind="danger" onClick={() => void revoke(token)}>
                 Revoke
@@ -229,6 +233,13 @@ function Tokens({ project, tokens, ask, load }: ListProps & { tokens: Token[] })
       )}
     </section>
   );
+}
+
+function Made({ by, at }: { by: string | Actor | null | undefined; at: Time | undefined }) {
+  const name = nameOf(by);
+  const when = ago(timeOf(at), Date.now());
+  if (name === "" && when === "") return null;
+  return <span class="quiet made">{["made", name && `by ${name}`, when].filter(Boolean).join(" ")}</span>;
 }
 
 function until(expires: number | string | null | undefined): string {

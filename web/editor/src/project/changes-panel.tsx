@@ -1,15 +1,21 @@
 /** What is not committed: which files, by whom, to be left out, discarded, or committed now; the last commits; how to clone. */
 
+import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { reachable } from "../api/http.ts";
 import { type Change, nameOf, type Snapshot } from "../api/types.ts";
 import { ago, baseName, countdown, counted, folderOf, timeOf } from "../format.ts";
 import { hrefOf } from "../navigation.ts";
+import { mayReachServer } from "../session.ts";
 import { Button, CopyField, IconButton } from "../ui/controls.tsx";
 import { Icon } from "../ui/icons.tsx";
+import { useNow } from "../ui/now.ts";
 import { toastError } from "../ui/toasts.tsx";
 import { ask } from "./ask.tsx";
-import { cloneCommand } from "./clone.ts";
+import { cloneOf } from "./clone.ts";
+import { DiffDialog } from "./diff-dialog.tsx";
 import type { OpenProject } from "./project.ts";
+import { troubleOf } from "./trouble.ts";
 
 export function ChangesPanel({ project, mayWrite }: { project: OpenProject; mayWrite: boolean }) {
   const { commits } = project;
@@ -18,7 +24,8 @@ export function ChangesPanel({ project, mayWrite }: { project: OpenProject; mayW
     commits.refreshSoon();
   }, []);
   const changes = commits.changes.value;
-  const clone = cloneCommand(commits.status.value);
+  const compared = useSignal<Change | null>(null);
+  const clone = cloneOf(commits.status.value, mayReachServer());
   return (
     <section class="changes" aria-label="Changes" tabIndex={-1}>
       {mayWrite && <CommitForm project={project} />}
@@ -30,17 +37,18 @@ export function ChangesPanel({ project, mayWrite }: { project: OpenProject; mayW
       ) : (
         <ul class="change-list" aria-label="Not committed">
           {changes.map((change) => (
-            <ChangeRow key={change.path} change={change} project={project} mayWrite={mayWrite} />
+            <ChangeRow key={change.path} change={change} project={project} mayWrite={mayWrite} compared={compared} />
           ))}
         </ul>
       )}
       <LastCommits project={project} />
-      {clone && (
+      {clone?.command && (
         <div class="side-block">
           <h2>Clone</h2>
-          <CopyField label="Clone command" value={clone} />
+          <CopyField label="Clone command" value={clone.command} />
         </div>
       )}
+      {compared.value && <ChangeDiff change={compared.value} project={project} mayWrite={mayWrite} shown={compared} />}
     </section>
   );
 }
@@ -51,6 +59,7 @@ function CommitForm({ project }: { project: OpenProject }) {
   const left = commits.left.value;
   const taken = changes.filter((change) => !left.has(change.path)).length;
   const next = timeOf(commits.status.value?.next_commit_at);
+  const now = useNow(next !== null);
   return (
     <form
       class="commit-form"
@@ -80,29 +89,98 @@ function CommitForm({ project }: { project: OpenProject }) {
       </Button>
       <p class="side-hint">
         {changes.length > 0 && taken < changes.length && `${counted(taken, "file")} of ${changes.length}. `}
-        {next !== null && changes.length > 0
-          ? `By itself ${countdown(next, Date.now())}.`
-          : "Quire commits by itself when it has been quiet for a while."}
+        {byItself(changes.length > 0 ? next : null, now, !reachable.value)}
       </p>
     </form>
   );
 }
 
+function byItself(next: number | null, now: number, offline: boolean): string {
+  if (offline) return "Commits wait until the server can be reached.";
+  if (next === null) return "Quire commits by itself when it has been quiet for a while.";
+  return `By itself ${countdown(next, now)}.`;
+}
+
 function Trouble({ project }: { project: OpenProject }) {
   const status = project.commits.status.value;
   if (status?.state !== "failed" && status?.state !== "conflicts") return null;
+  const { sentence, more, command } = troubleOf(status.detail);
   return (
-    <p class="side-trouble" role="alert">
-      <Icon name="warn" /> {status.detail ?? "The last commit failed. Nothing is lost; it is tried again."}
-    </p>
+    <div class="side-trouble" role="alert">
+      <p>
+        <Icon name="warn" /> {sentence}
+      </p>
+      {more !== "" && (
+        <details>
+          <summary>What to do</summary>
+          <p>{more}</p>
+        </details>
+      )}
+      {command && <CopyField label="Command for the server's machine" value={command} />}
+    </div>
   );
 }
 
 const LETTER = { added: "A", modified: "M", deleted: "D", renamed: "R" } as const;
 
-function ChangeRow({ change, project, mayWrite }: { change: Change; project: OpenProject; mayWrite: boolean }) {
+/** What a change is, against the last commit; it can be discarded from there. */
+function ChangeDiff({
+  change,
+  project,
+  mayWrite,
+  shown,
+}: {
+  change: Change;
+  project: OpenProject;
+  mayWrite: boolean;
+  shown: Signal<Change | null>;
+}) {
+  const { commits } = project;
+  const head = commits.status.peek()?.head ?? null;
+  const close = () => {
+    shown.value = null;
+  };
+  return (
+    <DiffDialog
+      project={project.name}
+      title={`${change.path}, since the last commit`}
+      before={change.change === "added" ? null : { path: change.from ?? change.path, at: head }}
+      after={change.change === "deleted" ? null : { path: change.path, at: null }}
+      onClose={close}
+      onUnable={() => (commits.comparable.value = false)}
+    >
+      {mayWrite && (
+        <Button
+          kind="danger"
+          onClick={() => {
+            close();
+            void discard(project, change);
+          }}
+        >
+          Discard…
+        </Button>
+      )}
+      <Button kind="primary" onClick={close}>
+        Close
+      </Button>
+    </DiffDialog>
+  );
+}
+
+function ChangeRow({
+  change,
+  project,
+  mayWrite,
+  compared,
+}: {
+  change: Change;
+  project: OpenProject;
+  mayWrite: boolean;
+  compared: Signal<Change | null>;
+}) {
   const { commits, files } = project;
   const row = files.byPath(change.path);
+  const comparable = commits.comparable.value && (change.change === "added" || commits.status.value?.head);
   const who = change.actors.map(nameOf).join(", ");
   const since = ago(timeOf(change.since), Date.now());
   const about = [change.from ? `from ${change.from}` : "", who && `by ${who}`, since && `since ${since}`]
@@ -128,6 +206,13 @@ function ChangeRow({ change, project, mayWrite }: { change: Change; project: Ope
         <span class="change-folder">{folderOf(change.path)}</span>
         <span class="change-about">{[who, since].filter(Boolean).join(" · ")}</span>
       </button>
+      {comparable && (
+        <IconButton
+          icon="diff"
+          label={`Show what changed in ${change.path}`}
+          onClick={() => (compared.value = change)}
+        />
+      )}
       {mayWrite && (
         <IconButton
           icon="undo"

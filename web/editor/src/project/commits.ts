@@ -7,6 +7,7 @@ import { ApiError, isPassing } from "../api/http.ts";
 import type { Change, Snapshot, Status } from "../api/types.ts";
 import { counted } from "../format.ts";
 import { tell, toast, toastError } from "../ui/toasts.tsx";
+import { troubleOf } from "./trouble.ts";
 
 /** While somebody types there is an event a second; asking as often would only be noise. */
 const PACE_MS = 2_500;
@@ -27,6 +28,8 @@ export class Commits {
   /** Paths that the next "Commit now" leaves out. */
   readonly left = signal<ReadonlySet<string>>(new Set());
   readonly message = signal("");
+  /** False once the server said that it does not give files as they were in a commit. */
+  readonly comparable = signal(true);
 
   /** `onGone`: the project is not there any more under this name, or not for us. */
   constructor(project: string, onGone: (error: ApiError) => void) {
@@ -126,6 +129,6 @@ function summary(made: Snapshot): string {
     case "running":
       return "The commit is on its way; it takes longer than usual.";
     case "failed":
-      return `The commit failed. ${made.detail ?? "The reason stands in the project's status."}`;
+      return `The commit failed. ${troubleOf(made.detail).sentence}`;
   }
 }

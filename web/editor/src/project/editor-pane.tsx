@@ -12,6 +12,7 @@ import { Button, copyText, Loading } from "../ui/controls.tsx";
 import { Icon } from "../ui/icons.tsx";
 import { Message } from "../ui/shell.tsx";
 import { tell, toast } from "../ui/toasts.tsx";
+import { ask } from "./ask.tsx";
 import { closeTab } from "./closing.ts";
 import { Preview } from "./preview.tsx";
 import type { OpenProject } from "./project.ts";
@@ -188,26 +189,75 @@ function GoneNotice({ tab, project, live }: { tab: Tab; project: OpenProject; li
   );
 }
 
-/** Deleted, and made anew by somebody: the new file takes the tab, and what was not saved goes along. */
+/**
+ * Deleted, and made anew by somebody. What was typed here and not saved goes into the new file, or beside it, or away: whichever
+ * somebody chooses.
+ */
 function ReplacedNotice({ tab, project, live }: { tab: Tab; project: OpenProject; live: LiveFile }) {
   const { path } = tab.row.value;
-  const open = async () => {
-    const row = project.files.byPath(path) ?? (await project.files.fetch(path));
-    if (!row || row.id === tab.id) return;
-    const work = live.unsavedWork();
-    project.openRow(row);
-    if (work) project.tabs.find(row.id)?.live.peek()?.adopt(work);
+  const beside = besides(path, (each) => project.files.byPath(each) !== undefined);
+  const unsaved = live.pending.value > 0;
+  const leave = () => {
     abandon(project.name, tab.id);
     project.tabs.close(tab.id);
   };
+  const found = async () => {
+    const row = (await project.files.fetch(path)) ?? project.files.byPath(path);
+    if (!row || row.id === tab.id) throw new Error("It is not there any more.");
+    return row;
+  };
+  const open = async () => {
+    const row = await found();
+    if (live.unsavedWork() !== null && !(await sureToLose(path))) return;
+    project.openRow(row);
+    leave();
+  };
+  const putIn = async () => {
+    const row = await found();
+    const work = live.unsavedWork();
+    if (work && row.kind !== "text") throw new Error("The new one is no text. Save yours beside it.");
+    project.openRow(row);
+    if (work) project.tabs.find(row.id)?.live.peek()?.adopt(work);
+    leave();
+  };
+  const saveBeside = async () => {
+    await putFile(project.name, beside, live.text.toString(), true);
+    const row = await project.files.fetch(beside);
+    if (row) project.openRow(row);
+    leave();
+  };
+  if (!unsaved) {
+    return (
+      <Notice text={`${path} was deleted, and another file stands in its place.`}>
+        <Button kind="primary" onClick={() => void tell(`Could not open ${path}`, open)}>
+          Open the new one
+        </Button>
+        <KeepCopy tab={tab} live={live} />
+      </Notice>
+    );
+  }
   return (
-    <Notice text={`${path} was deleted, and another file stands in its place.`}>
-      <Button kind="primary" onClick={() => void tell(`Could not open ${path}`, open)}>
-        Open the new one
+    <Notice
+      text={`${path} was deleted, and another file stands in its place. ${counted(live.pending.value, "change")} of yours did not get saved.`}
+    >
+      <Button kind="primary" onClick={() => void tell(`Could not put your text into ${path}`, putIn)}>
+        Put my text into the new one
       </Button>
+      <Button onClick={() => void tell(`Could not save ${beside}`, saveBeside)}>Save mine as {baseName(beside)}</Button>
       <KeepCopy tab={tab} live={live} />
+      <Button onClick={() => void tell(`Could not open ${path}`, open)}>Open the new one</Button>
     </Notice>
   );
+}
+
+function sureToLose(path: string): Promise<boolean> {
+  return ask({
+    title: "Open the new one without your changes?",
+    text: `What you changed in the old ${path} was not saved. When you open the new one like this, it is lost.`,
+    yes: "Open and lose them",
+    no: "Keep mine",
+    danger: true,
+  });
 }
 
 function KeepCopy({ tab, live }: { tab: Tab; live: LiveFile }) {

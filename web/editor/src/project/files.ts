@@ -112,47 +112,73 @@ export class Files {
 
   /** Null when it could not be made; the reason has been shown. */
   async create(path: string): Promise<FileRow | null> {
-    if (this.tree.has(path)) {
-      toast(`${path} is there already.`, null, "error");
-      return null;
-    }
-    if (!(await tell(`Could not create ${path}`, () => putFile(this.project, path, "", true)))) return null;
+    let row: FileRow | null = null;
+    await tell(`Could not create ${path}`, async () => {
+      row = await this.make(path);
+    });
+    return row;
+  }
+
+  /** Throws what stands in its way. */
+  async make(path: string): Promise<FileRow | null> {
+    this.mustBeFree(path);
+    await putFile(this.project, path, "", true);
     const row = await this.fetch(path);
     if (row) this.reveal(path);
     return row;
   }
 
+  /** Throws what stands in its way. */
   makeFolder(path: string): void {
-    if (this.tree.has(path)) {
-      toast(`${path} is there already.`, null, "error");
-      return;
-    }
+    this.mustBeFree(path);
     this.tree.makeFolder(path);
     this.touched();
     this.reveal(path);
     this.toggle(path, true);
   }
 
+  /** Shown at once, and taken back with a message when it cannot be. */
   async move(from: string, to: string): Promise<boolean> {
     if (from === to) return true;
-    const moving = this.tree.file(from) ? [this.tree.file(from) as FileRow] : this.tree.below(from);
-    const before = moving.map((row) => ({ ...row }));
-    if (moving.length === 0) {
-      this.tree.dropFolder(from);
-      this.makeFolder(to);
-      return true;
-    }
-    for (const row of before) this.tree.put({ ...row, path: to + row.path.slice(from.length) });
+    const before = this.moving(from);
+    return tell(`Could not move ${from}`, async () => {
+      this.mustBeFree(to);
+      this.moveHere(from, to);
+      if (before.length === 0) return;
+      try {
+        await moveFile(this.project, from, to);
+      } catch (error) {
+        for (const row of before) this.tree.put(row);
+        this.moveOpen(to, from);
+        this.touched();
+        throw error;
+      }
+    });
+  }
+
+  /** Shown when it is done, because the name is still being typed; throws what stands in its way. */
+  async rename(from: string, to: string): Promise<void> {
+    this.mustBeFree(to);
+    if (this.moving(from).length > 0) await moveFile(this.project, from, to);
+    this.moveHere(from, to);
+  }
+
+  private moving(from: string): FileRow[] {
+    const file = this.tree.file(from);
+    return (file ? [file] : this.tree.below(from)).map((row) => ({ ...row }));
+  }
+
+  private moveHere(from: string, to: string): void {
+    const rows = this.moving(from);
+    for (const row of rows) this.tree.put({ ...row, path: to + row.path.slice(from.length) });
     this.tree.dropFolder(from);
+    if (rows.length === 0 && !this.tree.has(to)) this.tree.makeFolder(to);
     this.moveOpen(from, to);
     this.touched();
-    const moved = await tell(`Could not move ${from}`, () => moveFile(this.project, from, to));
-    if (!moved) {
-      for (const row of before) this.tree.put(row);
-      this.moveOpen(to, from);
-      this.touched();
-    }
-    return moved;
+  }
+
+  private mustBeFree(path: string): void {
+    if (this.tree.has(path)) throw new Error(`${path} is there already.`);
   }
 
   /** Deletes a file, or a folder with all below it, and offers to undo it. */

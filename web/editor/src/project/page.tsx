@@ -21,6 +21,7 @@ import { type Side, useShortcuts, type View } from "./shortcuts.ts";
 import { ShortcutsDialog } from "./shortcuts-dialog.tsx";
 import { StatusBar } from "./status-bar.tsx";
 import { TabBar } from "./tab-bar.tsx";
+import { VersionView } from "./version.tsx";
 
 const NARROW = matchMedia("(max-width: 720px)");
 
@@ -29,6 +30,7 @@ export function ProjectPage({ project: name }: { project: string }) {
   const at = route.value;
   const path = at.page === "project" ? at.path : null;
   const line = at.page === "project" ? at.line : null;
+  const version = at.page === "project" && at.path !== null ? (at.at ?? null) : null;
   const view: View = {
     side: useSignal<Side>(NARROW.matches ? null : "files"),
     dialog: useSignal(null),
@@ -39,9 +41,10 @@ export function ProjectPage({ project: name }: { project: string }) {
   }, [project]);
   useEffect(() => {
     if (!project.ready.value) return;
-    if (path !== null) project.openPath(path, line);
+    if (version !== null) project.tabs.active.value = null;
+    else if (path !== null) project.openPath(path, line);
     else openFirst(project);
-  }, [project.ready.value, path, line]);
+  }, [project.ready.value, path, line, version]);
   useEffect(() => {
     const shown = project.tabs.current?.row.value.path;
     document.title = shown ? `${shown} — ${name}` : `${name} — Quire`;
@@ -63,7 +66,13 @@ export function ProjectPage({ project: name }: { project: string }) {
         <Sidebar project={project} view={view} />
         <main class="desk" aria-label="Open files">
           <TabBar project={project} />
-          {project.ready.value ? <EditorPane project={project} view={view} /> : <Loading what={name} />}
+          {!project.ready.value ? (
+            <Loading what={name} />
+          ) : path !== null && version !== null ? (
+            <VersionView project={name} path={path} at={version} />
+          ) : (
+            <EditorPane project={project} view={view} />
+          )}
         </main>
       </div>
       <StatusBar project={project} view={view} />

@@ -7,7 +7,9 @@ import { documentAt } from "../api/files.ts";
 import { ApiError, heardOf, messageOf, reachable } from "../api/http.ts";
 import { fetchProject } from "../api/projects.ts";
 import type { FileRow, ProjectEvent } from "../api/types.ts";
+import { timeOf } from "../format.ts";
 import { projectRenamed, retryAll } from "../live/open-files.ts";
+import type { Wrote } from "../live/presence.ts";
 import { go, route } from "../navigation.ts";
 import { logins } from "../session.ts";
 import { tell, toast } from "../ui/toasts.tsx";
@@ -26,6 +28,8 @@ export class OpenProject {
   readonly ready = signal(false);
   /** A path of the address at which nothing lives. */
   readonly missing = signal<string | null>(null);
+  /** By actor: who wrote where last, as far as events told since the project was opened. */
+  readonly wrote = signal<ReadonlyMap<string, Wrote>>(new Map());
   private feed: Feed | null = null;
   private stopped = false;
   /** Some file was on the screen: only then does closing the last one change the address. */
@@ -153,7 +157,9 @@ export class OpenProject {
   private address(): void {
     const path = this.tabs.current?.row.value.path ?? null;
     const at = route.peek();
-    if (at.page !== "project" || at.project !== this.name || at.path === path) return;
+    if (at.page !== "project" || at.project !== this.name || (at.path === path && !at.at)) return;
+    // An old version is shown, which is no tab.
+    if (path === null && at.at) return;
     const left = this.shown && this.missing.peek() === null && this.tabs.list.peek().length === 0;
     this.shown ||= path !== null;
     if (path === null && !left) return;
@@ -167,12 +173,24 @@ export class OpenProject {
       return;
     }
     this.flush();
+    this.noteWriters(event);
     this.files.heard(event);
     this.commits.refreshSoon();
     if (event.kind === "snapshot" && this.commits.snapshots.peek() !== null) void this.commits.loadSnapshots();
     const missing = this.missing.peek();
     if (missing !== null && missing === event.path) this.missing.value = null;
   };
+
+  private noteWriters(event: ProjectEvent): void {
+    const { path } = event;
+    const at = timeOf(event.at);
+    if (path === null || at === null || !["changed", "created"].includes(event.kind)) return;
+    const wrote = new Map(this.wrote.peek());
+    for (const actor of event.actors) {
+      if (typeof actor !== "string") wrote.set(actor.id, { id: actor.id, name: actor.name, path, at });
+    }
+    this.wrote.value = wrote;
+  }
 
   private renamed(event: ProjectEvent): void {
     const to = event.data?.to ?? event.data?.name;

@@ -1,16 +1,17 @@
 /** The line at the bottom: is it saved, what is not in git and when it will be, where the cursor is. */
 
-import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { reachable } from "../api/http.ts";
 import { type Indent, indentName, setWrap, wrap } from "../code/settings.ts";
 import { countdown, counted, timeOf } from "../format.ts";
 import type { LinkState } from "../live/live-file.ts";
 import { canWrite } from "../session.ts";
 import { Icon } from "../ui/icons.tsx";
 import { openMenu } from "../ui/menu.tsx";
+import { useNow } from "../ui/now.ts";
 import type { OpenProject } from "./project.ts";
 import type { View } from "./shortcuts.ts";
 import type { Tab } from "./tabs.ts";
+import { troubleOf } from "./trouble.ts";
 
 export function StatusBar({ project, view }: { project: OpenProject; view: View }) {
   const tab = project.tabs.current;
@@ -77,17 +78,18 @@ function CommitStatus({ project, view }: { project: OpenProject; view: View }) {
     <button
       type="button"
       class={failed ? "status-item warn" : "status-item"}
-      title={status.detail ?? "What is not committed"}
+      title={failed ? troubleOf(status.detail).sentence : "What is not committed"}
       onClick={show}
     >
       <Icon name={failed ? "warn" : "commit"} size={14} />
       {branch && <span class="status-branch">{branch}</span>}
-      <span>{sentence(status.state, count, next, now)}</span>
+      <span>{sentence(status.state, count, next, now, !reachable.value)}</span>
     </button>
   );
 }
 
-function sentence(state: string, count: number, next: number | null, now: number): string {
+function sentence(state: string, count: number, next: number | null, now: number, offline: boolean): string {
+  if (offline) return count === 0 ? "Commits wait for the server" : `${count} not committed · commits wait`;
   if (state === "committing" || state === "running") return "Committing…";
   if (state === "pulling") return "Pulling…";
   if (state === "failed") return "The last commit failed";
@@ -160,17 +162,4 @@ function indentMenu(now: Indent, set: (indent: Indent) => void) {
 function openAbove(label: string, entries: Parameters<typeof openMenu>[1], event: MouseEvent): void {
   const box = (event.currentTarget as Element).getBoundingClientRect();
   openMenu(label, entries, box.left, box.top - 28 * entries.length - 14);
-}
-
-/** The time, anew every second while something counts down to one. */
-function useNow(ticking: boolean): number {
-  const now = useSignal(Date.now());
-  useEffect(() => {
-    if (!ticking) return undefined;
-    const timer = setInterval(() => {
-      now.value = Date.now();
-    }, 1000);
-    return () => clearInterval(timer);
-  }, [ticking]);
-  return now.value;
 }

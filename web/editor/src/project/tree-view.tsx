@@ -8,6 +8,7 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { fileUrl } from "../api/files.ts";
+import { messageOf } from "../api/http.ts";
 import type { FileKind } from "../api/types.ts";
 import { baseName, folderOf } from "../format.ts";
 import { canWrite } from "../session.ts";
@@ -207,7 +208,10 @@ export function iconOf(kind: FileKind | undefined, name: string): IconName {
   return kind === "text" ? "file" : "binary";
 }
 
-/** The row in which a new name, or another one, is typed. Enter takes it, Escape does not, leaving it takes it. */
+/**
+ * The row in which a new name, or another one, is typed. Enter takes it, Escape does not, leaving it takes it. A name that is
+ * refused stays, with the reason.
+ */
 function NamingRow({
   index,
   naming,
@@ -221,7 +225,8 @@ function NamingRow({
 }) {
   const asked = naming.value;
   const input = useRef<HTMLInputElement>(null);
-  const done = useRef(false);
+  const busy = useRef(false);
+  const refused = useSignal<{ name: string; why: string } | null>(null);
   const before = asked?.what === "rename" ? baseName(asked.path) : "";
   useLayoutEffect(() => {
     input.current?.focus({ preventScroll: true });
@@ -229,15 +234,26 @@ function NamingRow({
     input.current?.setSelectionRange(0, dot > 0 ? dot : before.length);
   }, []);
   if (!asked) return null;
-  const finish = (take: boolean) => {
-    if (done.current) return;
-    done.current = true;
-    const name = input.current?.value.trim().replace(/^\/+|\/+$/g, "") ?? "";
+  const leave = () => {
     const byKey = document.activeElement === input.current;
-    naming.value = null;
+    if (naming.peek() === asked) naming.value = null;
     if (byKey) document.querySelector<HTMLElement>('[role="tree"]')?.focus();
-    if (take && name !== "" && name !== before) void apply(project, asked, name);
   };
+  const finish = async (take: boolean) => {
+    if (busy.current) return;
+    const name = input.current?.value.trim().replace(/^\/+|\/+$/g, "") ?? "";
+    busy.current = true;
+    try {
+      if (take && name !== "" && name !== before) await apply(project, asked, name);
+      leave();
+    } catch (error) {
+      refused.value = { name, why: messageOf(error) };
+    } finally {
+      busy.current = false;
+    }
+  };
+  // Whoever goes elsewhere after a name was refused does not want it any more.
+  const left = () => void finish(refused.peek()?.name !== input.current?.value.trim());
   const label = asked.what === "rename" ? `New name of ${before}` : `Name of the new ${asked.what}`;
   return (
     <div class="tree-row naming" role="presentation" style={{ top: `${index * ROW}px`, "--depth": String(depth) }}>
@@ -247,16 +263,24 @@ function NamingRow({
         ref={input}
         class="input"
         aria-label={label}
+        aria-invalid={refused.value !== null}
+        {...(refused.value && { "aria-describedby": "naming-error" })}
         spellcheck={false}
         autocomplete="off"
         defaultValue={before}
         onKeyDown={(event) => {
           event.stopPropagation();
-          if (event.key === "Enter") finish(true);
-          if (event.key === "Escape") finish(false);
+          if (event.key === "Enter") void finish(true);
+          if (event.key === "Escape") void finish(false);
         }}
-        onBlur={() => finish(true)}
+        onInput={() => (refused.value = null)}
+        onBlur={left}
       />
+      {refused.value && (
+        <span class="naming-error" id="naming-error" role="alert">
+          {refused.value.why}
+        </span>
+      )}
     </div>
   );
 }
@@ -265,7 +289,7 @@ async function apply(project: OpenProject, asked: Naming, name: string): Promise
   const { files } = project;
   if (asked.what === "rename") {
     const folder = folderOf(asked.path);
-    await files.move(asked.path, folder === "" ? name : `${folder}/${name}`);
+    await files.rename(asked.path, folder === "" ? name : `${folder}/${name}`);
     return;
   }
   const path = asked.folder === "" ? name : `${asked.folder}/${name}`;
@@ -273,7 +297,7 @@ async function apply(project: OpenProject, asked: Naming, name: string): Promise
     files.makeFolder(path);
     return;
   }
-  const row = await files.create(path);
+  const row = await files.make(path);
   if (row) project.openRow(row);
 }
 

@@ -1,9 +1,9 @@
 /** Your name, and the address that commits name you with. */
 
 import { signal, useSignal } from "@preact/signals";
-import { messageOf } from "../api/http.ts";
+import { ApiError, messageOf } from "../api/http.ts";
 import { renameMe } from "../api/session.ts";
-import { me, whoAmI } from "../session.ts";
+import { me, renameRefused, whoAmI } from "../session.ts";
 import { Button, Field } from "./controls.tsx";
 import { Dialog } from "./dialog.tsx";
 
@@ -35,6 +35,7 @@ function ProfileDialog() {
       close();
     } catch (thrown) {
       error.value = messageOf(thrown);
+      if (thrown instanceof ApiError && thrown.status === 403) renameRefused.value = true;
     } finally {
       busy.value = false;
     }

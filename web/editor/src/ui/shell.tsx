@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { reachable } from "../api/http.ts";
 import { hrefOf } from "../navigation.ts";
-import { leave, me } from "../session.ts";
+import { leave, mayRename, me } from "../session.ts";
 import { choice, theme, toggleTheme } from "../theme.ts";
 import { Avatar, Button, IconButton } from "./controls.tsx";
 import { Icon, type IconName, Mark } from "./icons.tsx";
@@ -51,9 +51,9 @@ function MeButton({ more }: { more: MenuEntry[] }) {
   const who = me.value;
   if (!who) return null;
   const entries: MenuEntry[] = [
-    { label: "Your name…", icon: "rename", run: editProfile },
+    ...(mayRename.value ? [{ label: "Your name…", icon: "rename", run: editProfile } as const] : []),
     ...more,
-    "line",
+    ...(mayRename.value || more.length > 0 ? ["line" as const] : []),
     { label: "Log out", icon: "out", run: () => void tell("Could not log out", leave) },
   ];
   return (
