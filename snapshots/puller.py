@@ -30,7 +30,7 @@ from collab import actors, bases, conflicts, paths
 from collab.bases import Base
 from collab.bus.base import Bus
 from collab.conflicts import ConflictKind, FileConflict
-from collab.errors import NotFound, PathInvalid, PathTaken, Quarantined, Stale, Unavailable
+from collab.errors import Conflict, NotFound, PathInvalid, PathTaken, Quarantined, Stale, Unavailable
 from collab.ids import BlobSha, DocumentId, Millis, Path
 from collab.ingest import Collided, Ingested
 from collab.merge import Hunk
@@ -417,8 +417,13 @@ class Puller:
         return [conflicts.put(look.project.id, found, expect=None), Emit(happened)]
 
     async def _by_policy(self, look: _Look, found: FileConflict) -> None:
-        if look.policy != "manual":
+        """What a policy cannot decide either (another file stands in the way) stays open."""
+        if look.policy == "manual":
+            return
+        try:
             await self.settling.settle(look.project, found.id, take=look.policy, actor=actors.QUIRE.id)
+        except Conflict as error:
+            log.info("left to people", project=look.project.name, path=found.path, why=error.message)
 
     # -- parts -------------------------------------------------------------------------------------------------------
 

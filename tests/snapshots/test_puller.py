@@ -642,3 +642,28 @@ async def test_a_file_that_cannot_be_read_holds_up_nothing_else(home: House, bob
 async def test_a_decision_about_what_is_not_there(home: House) -> None:
     with pytest.raises(NotFound):
         await home.snapshotter.settle(home.project, "none", take="ours", actor=ALICE)
+
+
+@pytest.mark.parametrize("policy", ["ours", "theirs"])
+async def test_a_policy_decides_every_kind(home: House, bob: Copy, policy: str) -> None:
+    await committed(home, a_md=TEN, b_md="b\n", c_md="c\n", d_md="d\n" + TEN, e_bin=b"\xff")
+    bob.fresh().run("rm", "-q", "b.md").run("mv", "d.md", "bob.md")
+    bob.write("a.md", "bob\n").write("c.md", "bob\n").write("e.bin", b"\xff\x01").write("dir", "file\n").push()
+    await home.write("a.md", "alice\n")
+    await home.write("b.md", "alice\n")
+    await home.workspace.delete(home.project, Path("c.md"), ALICE)
+    await home.workspace.move(home.project, Path("d.md"), Path("alice.md"), ALICE)
+    await home.write("e.bin", b"\xff\x02")
+    await home.write("dir/f.md", "alice\n")
+    pulled = await home.snapshotter.pull(home.project, policy=policy)  # type: ignore[arg-type]
+    assert (pulled.state, pulled.conflicts) == ("done", ())
+    names = {
+        "ours": ["a.md", "alice.md", "b.md", "dir/f.md", "e.bin"],
+        "theirs": ["a.md", "bob.md", "c.md", "dir", "e.bin"],
+    }
+    found = await home.files()
+    assert sorted(found) == names[policy]
+    assert found["a.md"] == (b"alice\n" if policy == "ours" else b"bob\n")
+    assert found["e.bin"] == (b"\xff\x02" if policy == "ours" else b"\xff\x01")
+    assert len(await conflicts.conflicts(home.store, home.project.id)) == 6
+    await goes_out(home)
