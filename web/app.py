@@ -184,7 +184,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     metrics.watch_rooms(rooms)
     workspace = Workspace(parts.store, parts.objects, rooms, parts.bus, now)
     pace = Pace(quiet=int(settings.commit_quiet * 1000), max_age=int(settings.commit_max_age * 1000))
-    snapshotter = Snapshotter(workspace, remotes, parts.bus, clock=now, pace=pace)
+    snapshotter = Snapshotter(workspace, remotes, parts.bus, clock=now, pace=pace, poll=settings.poll or None)
     loop = await stack.enter_async_context(anyio.create_task_group())
     loop.start_soon(snapshotter.run)
     follower = _follower(settings, parts, workspace)

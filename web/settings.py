@@ -30,7 +30,6 @@ NOT_YET: Final = frozenset(
         "QUIRE_GITHUB_TOKEN",
         "QUIRE_GITHUB_API",
         "QUIRE_GITHUB_WEBHOOK_SECRET",
-        "QUIRE_POLL",
     }
 )
 """Names that are promised to scripts and that nothing reads yet: accepted, without effect."""
@@ -222,6 +221,9 @@ class Settings:
     commit_quiet: float = _setting(60.0, seconds, "A commit is made when a project was quiet for this long.")
     commit_max_age: float = _setting(
         600.0, seconds, "A commit is made at the latest this long after the first edit, quiet or not."
+    )
+    poll: float = _setting(
+        5.0, seconds, "How often the branches are looked at for what others pushed; 0: only before a commit."
     )
     shutdown_timeout: float = _setting(
         20.0, seconds, "How long a stop may take: requests end, the log is drained, a last snapshot is made."
