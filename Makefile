@@ -79,11 +79,11 @@ $(BIN)/python:
 # An installation is complete when its stamp is there; changed pins make a stamp stale.
 $(VENV)/.run: requirements.lock pyproject.toml hatch_build.py | $(BIN)/python
 	@echo "==> Installing what Quire needs into $(VENV)"
-	@$(PIP) install --quiet --require-hashes --requirement requirements.lock
-	@$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@$(PIP) install -qq --require-hashes --requirement requirements.lock
+	@$(PIP) install -qq --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run | $(BIN)/python
 	@echo "==> Installing what its tests need"
-	@$(PIP) install --quiet --require-hashes --requirement requirements-dev.lock
+	@$(PIP) install -qq --require-hashes --requirement requirements-dev.lock
 	@touch $@

@@ -100,7 +100,8 @@ class Tree:
                 now = await self._store.document(row.id) or row
                 if now.deleted_at is None and now.path == path:
                     return now
-                await self._check_free(row.project, path, leaving=frozenset([now.path]), made_here=False)
+                leaving = frozenset([now.path] if now.deleted_at is None else [])
+                await self._check_free(row.project, path, leaving=leaving, made_here=False)
                 change = moved(now, path, actor) if now.deleted_at is None else undeleted(now, path, actor)
                 return (await self._shape([change], actor, readmit=True))[0]
 

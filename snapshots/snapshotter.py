@@ -34,9 +34,9 @@ from collab.merge import Take
 from collab.store.base import Project
 from collab.workspace import Workspace
 from snapshots import journal, schedule
-from snapshots.committer import QUIRE, Committer, Step, no_step
+from snapshots.committer import INTERRUPTED, QUIRE, Committer, Step, no_step, what_to_do
 from snapshots.puller import Pulled, Puller
-from snapshots.remotes.base import Author, CommitSha, Remotes
+from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Remotes
 from snapshots.schedule import Pace, Pending
 from snapshots.settling import Policy, Settling
 from snapshots.snapshot import Snapshot
@@ -177,6 +177,10 @@ class Snapshotter:
         waiting = await conflicts.still_open(self._store, project.id)
         watched = self._watched[project.id]
         pending = watched.pending if uncommitted else None
+        head = await remote.head()
+        failure = watched.failure
+        if uncommitted and not failure and not watched.lock.locked():
+            failure = await self._failed_before(project, remote, head)
         return Status(
             remote={
                 "kind": "git",
@@ -184,13 +188,24 @@ class Snapshotter:
                 "branch": remote.branch,
                 "clone": remote.clone_command(),
             },
-            head=await remote.head(),
+            head=head,
             uncommitted=uncommitted,
             conflicts=len(waiting),
-            state=_state(watched, len(waiting)),
-            detail=watched.failure or _in_conflict(waiting),
+            state=_state(watched, failure, len(waiting)),
+            detail=failure or _in_conflict(waiting),
             next_commit_at=None if pending is None else schedule.due_at(pending, self._pace),
         )
+
+    async def _failed_before(self, project: Project, remote: GitRemote, head: CommitSha | None) -> str:
+        """Why the newest round failed, if an earlier process ran it. What was only interrupted goes out later."""
+        branch = await journal.branch(self._store, project.id)
+        if branch is None:
+            return ""
+        newest = await journal.snapshot(self._store, project.id, branch.number)
+        if newest is not None and newest.state == "failed" and newest.detail != INTERRUPTED:
+            return newest.detail
+        gone = head is None and branch.commit is not None and (newest is None or newest.state != "running")
+        return what_to_do(BranchMoved(remote.branch, journal.known(branch), head), remote) if gone else ""
 
     async def forget(self, project: ProjectId) -> None:
         """The project was deleted: its repository goes too, after the round that runs."""
@@ -398,10 +413,10 @@ class Snapshotter:
         self._news = anyio.Event()
 
 
-def _state(watched: _Watched, waiting: int) -> str:
+def _state(watched: _Watched, failure: str, waiting: int) -> str:
     if watched.lock.locked():
         return "pulling" if watched.pulling else "committing"
-    return "failed" if watched.failure else "conflicts" if waiting else "idle"
+    return "failed" if failure else "conflicts" if waiting else "idle"
 
 
 def _in_conflict(waiting: Sequence[FileConflict]) -> str:

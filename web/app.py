@@ -27,6 +27,7 @@ from collab.objects.base import ObjectStore
 from collab.store.base import Store
 from web import errors
 from web.api import ROUTES
+from web.compress import Compress
 from web.edge import Edge
 from web.idempotency import Once
 from web.identity import Identity
@@ -124,7 +125,7 @@ class Quire(Starlette):
 
     def build_middleware_stack(self) -> ASGIApp:
         return Edge(
-            super().build_middleware_stack(),
+            Compress(super().build_middleware_stack()),
             prefix=self.state.settings.prefix,
             metrics=self.metrics,
             closing=lambda: self.state.services is None or self.state.services.closing.is_set(),

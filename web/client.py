@@ -63,6 +63,8 @@ class Client:
     http: httpx.AsyncClient
     local: bool
     """The server reads the same disk: paths can be handed over as they are."""
+    running: bool = True
+    """False for the application in this process, which commits nothing by itself."""
 
     async def get(self, path: str, **query: Any) -> Any:
         return await self.call("GET", path, params={key: value for key, value in query.items() if value is not None})
@@ -216,4 +218,4 @@ async def _in_process(settings: Settings) -> AsyncIterator[Client]:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         url = settings.public_url or f"http://{settings.host}:{settings.port}"
         async with _http(url, identity.local_token, transport) as http:
-            yield Client(http, local=True)
+            yield Client(http, local=True, running=False)

@@ -77,6 +77,8 @@ def _count(done: int, total: int | None, unit: str) -> str:
     if not done and not total:
         return ""
     of = "" if total is None else f" of {total:,}"
+    if (done if total is None else total) == 1:
+        unit = unit.removesuffix("s")
     return f"{done:,}{of}{' ' + unit if unit else ''}"
 
 

@@ -6,6 +6,7 @@ a fresh nonce for styles; scripts come only from our own origin.
 
 from __future__ import annotations
 
+import mimetypes
 import pathlib
 import secrets
 from typing import Final
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from web.compress import LEAST, accepts_gzip, packed
 from web.errors import Unauthenticated
 from web.services import Services
 
@@ -23,6 +25,7 @@ STATIC: Final = pathlib.Path(__file__).parent / "static"
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 """Names under assets/ carry a hash of their content."""
+TEXT: Final = frozenset({".js", ".css", ".svg", ".json", ".map", ".txt", ".webmanifest"})
 A_WHILE: Final = "public, max-age=3600"
 
 NOT_BUILT: Final = """<!doctype html>
@@ -66,6 +69,8 @@ def filled(template: str, prefix: str, nonce: str) -> str:
 class Pages:
     def __init__(self, static: pathlib.Path = STATIC) -> None:
         self._static = static
+        self._packed: dict[pathlib.Path, tuple[int, bytes]] = {}
+        """The editor's own files, few and all known when it is built."""
 
     def routes(self) -> list[Route]:
         return [
@@ -127,7 +132,27 @@ class Pages:
         outside = "\0" in name or not file.resolve().is_relative_to(folder.resolve())
         if outside or name == "index.html" or not await anyio.Path(file).is_file():
             raise HTTPException(404)
-        return FileResponse(file, headers={"cache-control": FOR_EVER if below else A_WHILE})
+        headers = {"cache-control": FOR_EVER if below else A_WHILE}
+        if file.suffix not in TEXT:
+            return FileResponse(file, headers=headers)
+        headers["vary"] = "accept-encoding"
+        if "range" in request.headers or not accepts_gzip(request.headers.get("accept-encoding", "")):
+            return FileResponse(file, headers=headers)
+        content = await self._packed_once(file)
+        if content is None:
+            return FileResponse(file, headers=headers)
+        kind = mimetypes.guess_type(file.name)[0] or "text/plain"
+        return Response(content, media_type=kind, headers=headers | {"content-encoding": "gzip"})
+
+    async def _packed_once(self, file: pathlib.Path) -> bytes | None:
+        """Compressed when it is first asked for, and again when it has changed; None when it is too small for that."""
+        stat = await anyio.Path(file).stat()
+        if stat.st_size < LEAST:
+            return None
+        known = self._packed.get(file)
+        if known is None or known[0] != stat.st_mtime_ns:
+            known = self._packed[file] = (stat.st_mtime_ns, await packed(await anyio.Path(file).read_bytes()))
+        return known[1]
 
 
 def wants_page(request: Request) -> bool:

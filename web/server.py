@@ -79,12 +79,25 @@ def run(settings: Settings, *, ready: Callable[[Ready], None] | None = None) -> 
     sys.setswitchinterval(SWITCH_INTERVAL)
     configure_logging(settings)
     with contextlib.closing(bind(settings.host, settings.port)) as listening:
+        make_data(settings.data)
         app = create_app(settings)
         server = Server(_config(app, settings), listening, settings, ready)
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(server.serve(sockets=[listening]))
     if server.failed:
         raise server.failed
+
+
+def make_data(data: pathlib.Path) -> None:
+    """The data directory, for its owner alone; `Unavailable` where it cannot be, or cannot be written to."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"the data directory {data} cannot be made ({error.strerror}); --data or QUIRE_DATA names another"
+        ) from error
+    if not os.access(data, os.W_OK | os.X_OK):
+        raise Unavailable(f"the data directory {data} cannot be written to; --data or QUIRE_DATA names another")
 
 
 def bind(host: str, port: int) -> socket.socket:

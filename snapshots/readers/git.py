@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import urllib3
-from dulwich.client import default_urllib3_manager, get_transport_and_path_from_url
+from dulwich.client import HTTPUnauthorized, default_urllib3_manager, get_transport_and_path_from_url
 from dulwich.config import ConfigFile
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 from dulwich.index import ConflictedIndexEntry, Index, IndexEntry
@@ -25,7 +26,16 @@ from dulwich.object_store import DiskObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag
 from dulwich.refs import DiskRefsContainer, Ref
 from dulwich.repo import Repo
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from collab import paths
 from collab.errors import Invalid, NotFound, Unavailable
@@ -48,6 +58,19 @@ SKIP_WORKTREE: Final = 0x4000
 """The flag in the index of a file that a sparse checkout leaves out."""
 
 HEADS: Final = "refs/heads/"
+
+_PLAINLY: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (NameResolutionError, "there is no host of that name, or no network"),
+    (NewConnectionError, "nothing listens there"),
+    (ConnectTimeoutError, "nobody answered in time"),
+    (TimeoutError, "nobody answered in time"),
+    (ReadTimeoutError, "the server stopped answering"),
+    (SSLError, "its certificate is not one that this machine trusts"),
+    (HTTPUnauthorized, "it wants a user name and a password, or is not there"),
+    (ProtocolError, "the connection was lost"),
+    (HangupException, "the server hung up"),
+)
+"""The narrower first."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +122,25 @@ def read_url(url: str, bare: pathlib.Path, batches: Batches) -> Done:
     except NotGitRepository:
         raise NotFound(f"there is no git repository at {scrub(url)}", field="git") from None
     except (HTTPError, GitProtocolError, HangupException, OSError) as error:
-        raise Unavailable(f"{scrub(url)} could not be fetched: {scrub(str(error))}", field="git") from error
+        raise Unavailable(f"{scrub(url)} could not be fetched: {scrub(why(error))}", field="git") from error
     commit = found.refs.get(Ref(b"HEAD"))
     target = found.symrefs.get(Ref(b"HEAD"), b"")
     head = Head(_branch(target), ObjectID(commit) if commit else None)
     DiskRefsContainer(str(bare)).set_symbolic_ref(Ref(b"HEAD"), Ref(f"{HEADS}{head.branch}".encode()))
     return _read_head(bare, head, batches)[0]
+
+
+def why(error: BaseException) -> str:
+    """In plain words: what the libraries say of a connection is meant for their authors."""
+    if isinstance(error, MaxRetryError) and error.reason is not None:
+        return why(error.reason)
+    for kind, said in _PLAINLY:
+        if isinstance(error, kind):
+            return said
+    if isinstance(error, ConnectionError):
+        return "the connection was lost, or nothing listens there"
+    # urllib3 puts the object that failed before what it has to say.
+    return re.sub(r"^<[^>]*>:?\s*|^\w+\(host=[^)]*\):\s*", "", str(error)) or type(error).__name__
 
 
 def opened(path: pathlib.Path) -> Repository:

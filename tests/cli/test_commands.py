@@ -482,3 +482,29 @@ def push(clone: pathlib.Path, path: str, text: str) -> None:
     (clone / path).write_text(text)
     git("commit", "-q", "-a", "-m", text.strip(), cwd=clone)
     git("push", "-q", cwd=clone)
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_line(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    ran = quire("serve", "--port", "0", "--data", tmp_path / "file" / "data")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith(f"error: the data directory {tmp_path}/file/data cannot be made")
+    assert ran.err.count("\n") == 1
+
+
+def test_nobody_to_commit_promises_no_commit_and_paths_that_are_not_there_are_named(
+    stopped: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    row = quire("status", "notes", "--data", stopped).ok().out.splitlines()[1]
+    assert row.split()[-1] == "-"
+    ran = quire("snapshot", "notes", "nope.txt", "--data", stopped)
+    assert (ran.status, ran.out) == (1, "")
+    assert "nope.txt" in ran.err
+
+
+@pytest.mark.parametrize("name", ["notes.tar.gz", "notes.tgz", "notes.tar"])
+def test_a_form_that_no_export_has_is_refused(stopped: pathlib.Path, tmp_path: pathlib.Path, name: str) -> None:
+    ran = quire("export", "notes", tmp_path / name, "--data", stopped)
+    assert ran.status == 1
+    assert "a .zip, a .sqlite or a folder" in ran.err
+    assert not (tmp_path / name).exists()

@@ -46,17 +46,18 @@ def test_the_readme_does_what_it_says(home: pathlib.Path) -> None:
     with ServerProcess(home / "quire-data", environ=environment()) as server:
         for line in commands:
             run(line.replace(ADDRESS, server.url), home, variables)
-        assert httpx.get(f"{server.url}/readyz").is_success
+        written = httpx.get(variables["URL"], headers=server.headers)
+        assert written.text == "# Handbook\nOne more line.\n"
     assert (home / "handbook" / "README.md").read_text() == "# Handbook\n"
     assert (home / "handbook-backup.tar.gz").is_file()
 
 
 def run(line: str, home: pathlib.Path, variables: dict[str, str]) -> None:
     if line.startswith("curl "):
-        fetch(line, variables)
+        curl(line, home, variables)
         return
     env = environment(HOME=str(home), GIT_CONFIG_GLOBAL=os.devnull, **variables)
-    script = f"set -e; {line}\nprintf '%s' \"${{TOKEN:-}}\" >&3"
+    script = f'set -e; {line}\nprintf \'%s\\n%s\' "${{TOKEN:-}}" "${{URL:-}}" >&3'
     reading, writing = os.pipe()
     ran = subprocess.run(
         ["bash", "-c", script.replace(">&3", f">&{writing}")],
@@ -70,17 +71,24 @@ def run(line: str, home: pathlib.Path, variables: dict[str, str]) -> None:
     )
     os.close(writing)
     with os.fdopen(reading) as told:
-        variables["TOKEN"] = told.read()
+        variables["TOKEN"], variables["URL"] = told.read().split("\n")
     assert ran.returncode == 0, f"{line}\n{ran.stdout}{ran.stderr}"
 
 
-def fetch(line: str, variables: dict[str, str]) -> None:
+def curl(line: str, home: pathlib.Path, variables: dict[str, str]) -> None:
     """What `curl` would do, on machines without one."""
-    words = [os.path.expandvars(word) for word in shlex.split(line.replace("$TOKEN", variables["TOKEN"]))]
+    for name, value in variables.items():
+        line = line.replace(f"${name}", value)
+    etag = (home / "etag").read_text() if (home / "etag").exists() else ""
+    words = [word.replace("$(cat etag)", etag) for word in shlex.split(line)]
+    given = {word: words[at + 1] for at, word in enumerate(words[:-1]) if word.startswith("-") and word != "-sf"}
     headers = dict(words[at + 1].split(": ") for at, word in enumerate(words) if word == "-H")
-    answer = httpx.get(words[-1], headers=headers)
-    assert answer.text == "# Handbook\n"
-    assert answer.headers["etag"]
+    content = (home / given["--data-binary"].removeprefix("@")).read_bytes() if "--data-binary" in given else None
+    answer = httpx.request(given.get("-X", "GET"), words[-1], headers=headers, content=content).raise_for_status()
+    if "-o" in given:
+        (home / given["-o"]).write_bytes(answer.content)
+    if "--etag-save" in given:
+        (home / given["--etag-save"]).write_text(answer.headers["etag"])
 
 
 def test_the_ways_to_write_that_the_readme_promises_are_the_server_s() -> None:

@@ -149,6 +149,18 @@ async def test_what_was_renamed_and_then_deleted_is_discarded_to_where_the_branc
         assert (back.path, back.data) == ("aux.c", {"from": "ok.c"})
 
 
+async def test_a_discard_does_not_put_a_file_below_one_that_took_the_place_of_its_tombstone() -> None:
+    async with desk() as there:
+        await there.put("x/y", "text")
+        await there.commit_everything()
+        await move(there, "x/y", "x")
+        await there.workspace.delete(there.project, Path("x"), ALICE)
+        await there.put("x", "another")
+        with pytest.raises(PathTaken):
+            await there.workspace.discard(there.project, Path("x/y"), ALICE)
+        assert await there.paths() == ["x"]
+
+
 async def test_a_discard_whose_place_is_a_directory_now_says_what_to_do() -> None:
     async with desk() as there:
         await there.put("x", "x")

@@ -12,6 +12,7 @@ from collab.bases import bases
 from collab.ids import Path
 from snapshots.committer import Committer
 from snapshots.schedule import Pace
+from snapshots.snapshotter import Snapshotter
 from tests.snapshots.git import blob_sha, commit_all, git
 from tests.snapshots.house import ALICE, BOB, BOT, Clock, House, house
 
@@ -262,3 +263,17 @@ async def test_a_commit_is_told_as_an_event(home: House) -> None:
     told = (await home.workspace.events(home.project, 0))[-1]
     assert (told.kind, told.actors) == ("snapshot", (BOB,))
     assert dict(told.data) == {"number": 1, "commit": made.commit, "subject": "By hand"}
+
+
+async def test_another_process_says_why_the_last_round_failed(home: House) -> None:
+    await home.write("a.md", "one\n")
+    made = await home.snapshotter.snapshot(home.project)
+    tree = git(home.repository, "rev-parse", "HEAD^{tree}")
+    pushed = git(home.repository, "commit-tree", tree, "-p", str(made.commit), "-m", "pushed")
+    git(home.repository, "update-ref", "refs/heads/main", pushed)
+    another = Snapshotter(home.workspace, home.remotes, home.bus, clock=home.clock)
+    assert (await another.status(home.project)).state == "idle", "nothing is uncommitted"
+    await home.write("a.md", "two\n")
+    status = await another.status(home.project)
+    assert status.state == "failed"
+    assert "Somebody else moved the branch" in status.detail

@@ -130,3 +130,37 @@ def test_a_host_that_is_none_does_not_get_into_the_policy() -> None:
 
 def test_the_head_is_filled_once() -> None:
     assert filled("<head></head><body><head></body>", "", "n").count("<base") == 1
+
+
+async def test_long_json_and_the_editors_scripts_are_compressed_and_nothing_else(
+    quire: Quire, root: httpx.AsyncClient, notes: str, built: pathlib.Path
+) -> None:
+    long = "x = 1;\n" * 1000
+    (built / "assets" / "long.js").write_text(long)
+    for number in range(20):
+        await root.put(f"{notes}/files/{number}.json", content="[1]" * 1000)
+    plain = {"accept-encoding": "identity"}
+    tree = await root.get(f"{notes}/files")
+    assert tree.headers["content-encoding"] == "gzip"
+    assert int(tree.headers["content-length"]) < 2000
+    assert tree.json() == (await root.get(f"{notes}/files", headers=plain)).json()
+    tag = tree.headers["etag"]
+    assert tag.startswith("W/")
+    assert (await root.get(f"{notes}/files", headers={"if-none-match": tag})).status_code == 304
+    whole = await root.get(f"{notes}/files", headers=plain)
+    assert "content-encoding" not in whole.headers
+    assert (f"W/{whole.headers['etag']}", whole.headers["vary"].lower()) == (tag, "accept-encoding")
+    for headers in ({}, {"range": "bytes=0-1999"}):
+        file = await root.get(f"{notes}/files/1.json", headers=headers)
+        assert "content-encoding" not in file.headers
+        assert not file.headers["etag"].startswith("W/")
+    assert "content-encoding" not in (await root.get(notes)).headers
+    async with browser(quire) as alice:
+        script = await alice.get("/assets/long.js")
+        assert (script.text, script.headers["content-encoding"]) == (long, "gzip")
+        assert "javascript" in script.headers["content-type"]
+        (built / "assets" / "long.js").write_text(long + "more")
+        assert (await alice.get("/assets/long.js")).text == long + "more"
+        part = await alice.get("/assets/long.js", headers={"range": "bytes=0-4"})
+        assert (part.status_code, part.text) == (206, "x = 1")
+        assert "content-encoding" not in (await alice.get("/assets/long.js", headers=plain)).headers

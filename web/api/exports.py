@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from collab.errors import Invalid
 from snapshots.exporter import Exported, export
+from web.api import given
 from web.api.admin import check_local
 from web.api.endpoint import Body, Call, Endpoints, NoQuery, Query
 from web.api.report import LINES, Line, Report, Tell, telling
@@ -82,6 +83,7 @@ async def write_export(call: Call[ExportRequest, NoQuery]) -> Report:
     if not pathlib.PurePath(call.body.to).is_absolute():
         raise Invalid(f"{call.body.to!r} is not an absolute path", field="to")
     target = pathlib.Path(call.body.to)
+    given.refuse_form(target.name)
 
     async def work(tell: Tell) -> Line:
         async def exporting(note: Callable[[Line], None]) -> Exported:

@@ -58,3 +58,14 @@ def commit(at: str | None) -> CommitSha | None:
             field="at",
         )
     return None
+
+
+OTHER_FORMS: Final = (".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
+
+
+def refuse_form(name: str) -> None:
+    """Whoever names a `.tar.gz` does not want a folder of that name."""
+    if name.lower().endswith(OTHER_FORMS):
+        raise Invalid(
+            f"an export is a .zip, a .sqlite or a folder: {name} would be none of them; name another", field="to"
+        )

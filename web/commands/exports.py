@@ -14,6 +14,7 @@ import anyio.to_thread
 import click
 
 from collab.errors import Conflict, Invalid, NotFound
+from web.api.given import refuse_form
 from web.client import Client
 from web.commands.common import server_options, with_server
 from web.console import Progress, note, plural, say, size
@@ -35,6 +36,7 @@ def export_project(url: str | None, data: pathlib.Path | None, project: str, des
     quire export notes notes.sqlite
     """
     to = destination.absolute()
+    refuse_form(to.name)
 
     async def take(client: Client) -> str:
         return await (_write if client.local else _fetch)(client, project, to)

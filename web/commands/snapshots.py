@@ -112,7 +112,9 @@ def status(url: str | None, data: pathlib.Path | None, project: str | None, as_j
 
     async def ask(client: Client) -> dict[str, Any]:
         names = [project] if project is not None else await project_names(client)
-        return {name: await client.get(f"/projects/{name}/status") for name in names}
+        stand = {name: await client.get(f"/projects/{name}/status") for name in names}
+        # Without a server there is nobody who would commit.
+        return stand if client.running else {name: {**each, "next_commit_at": None} for name, each in stand.items()}
 
     found = with_server(url, data, ask)
     if as_json:
