@@ -2,7 +2,7 @@
 
 A base is kept per path: the commit that brought it, the blob, the mode, and the document and position that it was made
 from. Bases are records of the store (collection "bases") and move by compare-and-swap, in the transaction that journals
-the commit. `changes` compares them with the catalog and is pure.
+the commit, or that brings what others pushed. `changes` compares them with the catalog and is pure.
 """
 
 from __future__ import annotations
@@ -28,16 +28,21 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     mode: int
     position: int
     commit: str
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
+    """`apart`: the document never stood exactly there (what was pushed was merged with what was typed). The bytes lie
+    among the objects, under their SHA, and `position` says only up to where the log's entries are known to the branch."""
+
     path: Path
     document: DocumentId
     sha: BlobSha
     mode: int
     position: Position
     commit: str
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +63,7 @@ async def bases(store: Store, project: ProjectId) -> dict[Path, Base]:
     for key, value in found.items():
         record = decoder.decode(value)
         path = paths.parse(key)
-        result[path] = Base(
-            path,
-            DocumentId(record.document),
-            BlobSha(record.sha),
-            record.mode,
-            Position(record.position),
-            record.commit,
-        )
+        result[path] = _base(path, record)
     return result
 
 
@@ -73,7 +71,10 @@ async def base(store: Store, project: ProjectId, path: Path) -> Base | None:
     found = await store.record(COLLECTION, project, paths.show(path))
     if found is None:
         return None
-    record = msgspec.json.decode(found, type=_Record)
+    return _base(path, msgspec.json.decode(found, type=_Record))
+
+
+def _base(path: Path, record: _Record) -> Base:
     return Base(
         path,
         DocumentId(record.document),
@@ -81,11 +82,14 @@ async def base(store: Store, project: ProjectId, path: Path) -> Base | None:
         record.mode,
         Position(record.position),
         record.commit,
+        record.apart,
     )
 
 
 def encode(each: Base) -> bytes:
-    return msgspec.json.encode(_Record(each.document, each.sha, each.mode, each.position, each.commit))
+    """Always the same bytes for the same base: they are compared."""
+    fields = (each.document, each.sha, each.mode, each.position, each.commit)
+    return msgspec.json.encode((*fields, True) if each.apart else fields)
 
 
 def put(project: ProjectId, each: Base, *, expect: Base | Anything | None = ANY) -> PutRecord:

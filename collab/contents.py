@@ -21,6 +21,7 @@ from typing import Final
 import anyio
 
 from collab import bases, history, text
+from collab.bases import Base
 from collab.errors import Invalid, NotFound, Quarantined
 from collab.ids import BlobSha, DocumentId, Millis, Path, Position, ProjectId
 from collab.objects.base import ObjectStore
@@ -29,6 +30,8 @@ from collab.store.base import Row, Store
 
 HANDED_OUT: Final = 50_000
 """SHAs whose positions are remembered."""
+
+SUBMODULE: Final = 0o160000
 
 AT_ONCE: Final = 8
 """Documents read side by side."""
@@ -156,9 +159,18 @@ class Contents:
         if row.sha == sha:
             return row.sha_position
         base = await bases.base(self._store, row.project, row.path)
-        if base is not None and base.document == row.id and base.sha == sha:
+        if base is not None and base.document == row.id and base.sha == sha and not base.apart:
             return base.position
         return await self._store.named(row.id, sha)
+
+    async def committed(self, base: Base) -> bytes:
+        """What the branch holds, as `base` says: the bytes of a file, a symlink's target."""
+        if base.apart:
+            return b"" if base.mode == SUBMODULE else (await self._objects.get(object_key(base.sha))).content
+        row = await self._store.document(base.document)
+        if row is None:
+            raise NotFound(f"the committed version of {base.path!r} is not known any more", field="path")
+        return (await self.at(row, base.position)).content
 
     def remember(self, document: DocumentId, sha: BlobSha, position: Position) -> None:
         self._positions[document, sha] = position

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from collab.align import Budget, Change, align
 from collab.text import lines
+
+Take = Literal["ours", "theirs", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,36 @@ class _Region(NamedTuple):
 
 def merge(base: str, ours: str, theirs: str) -> Merged | Conflicted:
     """Both sides' changes to `base` in one text, or the hunks where they conflict."""
+    pieces = list(_pieces(base, ours, theirs))
+    hunks = tuple(each for each in pieces if isinstance(each, Hunk))
+    return Conflicted(hunks) if hunks else Merged("".join(each for each in pieces if isinstance(each, str)))
+
+
+def choose(base: str, ours: str, theirs: str, take: Take) -> str:
+    """The merge, with every hunk in conflict decided alike. `both`: ours, and theirs behind it."""
+    return "".join(_chosen(each, take) for each in _pieces(base, ours, theirs))
+
+
+def _chosen(each: str | Hunk, take: Take) -> str:
+    if isinstance(each, str):
+        return each
+    if take != "both":
+        return each.ours if take == "ours" else each.theirs
+    ended = not each.ours or each.ours.endswith("\n")
+    return each.ours + ("" if ended else "\n") + each.theirs
+
+
+def _pieces(base: str, ours: str, theirs: str) -> Iterator[str | Hunk]:
+    """In order: what is clean, and hunks in conflict."""
     if ours == theirs or base == theirs:
-        return Merged(ours)
+        yield ours
+        return
     if base == ours:
-        return Merged(theirs)
+        yield theirs
+        return
     base_lines, our_lines, their_lines = lines(base), lines(ours), lines(theirs)
     our_changes = align(base_lines, our_lines, Budget.for_lines(base, ours))
     their_changes = align(base_lines, their_lines, Budget.for_lines(base, theirs))
-    merged: list[str] = []
-    hunks: list[Hunk] = []
     at = 0
     for region in _regions(our_changes, their_changes):
         old, mine, others = (
@@ -70,17 +93,16 @@ def merge(base: str, ours: str, theirs: str) -> Merged | Conflicted:
             our_lines[slice(*region.ours)],
             their_lines[slice(*region.theirs)],
         )
-        merged += base_lines[at : region.base[0]]
+        yield "".join(base_lines[at : region.base[0]])
         at = region.base[1]
         if mine in (old, others):
-            merged += others
+            yield "".join(others)
         elif others == old:
-            merged += mine
+            yield "".join(mine)
         else:
             starts = (region.base[0] + 1, region.ours[0] + 1, region.theirs[0] + 1)
-            hunks.append(Hunk("".join(old), "".join(mine), "".join(others), *starts))
-    merged += base_lines[at:]
-    return Conflicted(tuple(hunks)) if hunks else Merged("".join(merged))
+            yield Hunk("".join(old), "".join(mine), "".join(others), *starts)
+    yield "".join(base_lines[at:])
 
 
 def _regions(ours: list[Change], theirs: list[Change]) -> Iterator[_Region]:

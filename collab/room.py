@@ -227,6 +227,11 @@ class Room:
         return not (self.users or self._working or self._news or self._wishes or self._unannounced)
 
     @property
+    def waited_for(self) -> bool:
+        """Edits came in that no turn has taken yet."""
+        return bool(self._news or self._held)
+
+    @property
     def size(self) -> int:
         """Bytes, roughly."""
         cached = 0 if self._encoding is None else self._encoding.size

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -61,6 +61,14 @@ class Tree:
         self._objects = objects
         self._rooms = rooms
         self._shaping: defaultdict[ProjectId, anyio.Lock] = defaultdict(anyio.Lock)
+
+    def shaping(self, project: ProjectId) -> AbstractAsyncContextManager[object]:
+        """Nobody else in this process shapes the project's tree inside."""
+        return self._shaping[project]
+
+    async def check_carried(self, project: ProjectId, path: Path, *, leaving: frozenset[Path] = frozenset()) -> None:
+        """`PathTaken` when something live stands at a path that git brings, above it or below it."""
+        await self._check_free(project, path, leaving=leaving, made_here=False)
 
     async def create(self, project: ProjectId, path: Path, content: bytes, mode: int, actor: ActorId) -> Row:
         async with self._shaping[project]:
@@ -160,10 +168,6 @@ class Tree:
                 return await self._shape([undeleted(row, row.path, actor) for row in gone], actor, readmit=True)
 
         return await again(attempt)
-
-    def shaping(self, project: ProjectId) -> anyio.Lock:
-        """For whoever else brings files to a project's tree."""
-        return self._shaping[project]
 
     async def _shape(
         self, changes: Sequence[Reshape], actor: ActorId, *, evict: str | None = None, readmit: bool = False

@@ -12,7 +12,7 @@ from typing import Final
 
 from collab import bases
 from collab.bases import Base, Changed, ChangeKind
-from collab.contents import Contents, File
+from collab.contents import Contents
 from collab.errors import NotFound, Quarantined
 from collab.ids import ActorId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store.base import Row, Store
@@ -87,15 +87,9 @@ class Uncommitted:
         if found.base is None:
             await self._tree.delete(project, path, actor, now, recursive=False)
             return None
-        committed = await self._committed(found.base)
+        committed = await self._contents.committed(found.base)
         row = await self._back_in_place(found, found.base, actor)
-        return (await self._writing.put_back(row, committed, found.base.mode, actor)).row
-
-    async def _committed(self, base: Base) -> File:
-        row = await self._store.document(base.document)
-        if row is None:
-            raise NotFound("the committed version of this file is not known any more", field="path")
-        return await self._contents.at(row, base.position)
+        return (await self._writing.put_back(row, committed, found.base.sha, found.base.mode, actor)).row
 
     async def _back_in_place(self, found: Changed, base: Base, actor: ActorId) -> Row:
         """The live document that stands, or is to stand, at the base's path."""

@@ -16,6 +16,7 @@ from collab.bus.base import Bus
 from collab.contents import Contents, File, is_position, moment, settled
 from collab.errors import Invalid, NotFound, PathTaken
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
+from collab.ingest import Ingest
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
 from collab.staging import Incoming, Staging
@@ -56,12 +57,13 @@ class Workspace:
     def __init__(self, store: Store, objects: ObjectStore, rooms: Rooms, bus: Bus, clock: Callable[[], Millis]) -> None:
         self.store = store
         self._bus = bus
-        self._rooms = rooms
+        self.rooms = rooms
         self._clock = clock
         self.contents = Contents(store, objects, rooms)
         self._writing = Writing(store, objects, rooms, self.contents)
         self._tree = Tree(store, objects, rooms)
         self._staging = Staging(store, objects, rooms, self._tree)
+        self.ingest = Ingest(store, objects, rooms, self.contents, self._tree)
         self._uncommitted = Uncommitted(store, self.contents, self._tree, self._writing)
 
     # -- projects ----------------------------------------------------------------------------------------------------
@@ -85,12 +87,12 @@ class Workspace:
         paths.check_project_name(new)
         project = await self.project(name)
         renamed = Event(project=project.id, kind="renamed", actors=(actor,), data={"from": name, "to": new})
-        self._rooms.tell(await self.store.commit(changes=[RenameProject(project.id, new), Emit(renamed)]))
+        self.rooms.tell(await self.store.commit(changes=[RenameProject(project.id, new), Emit(renamed)]))
         return await self.project(new)
 
     async def delete_project(self, name: str) -> None:
         project = await self.project(name)
-        await self._rooms.evict(row.id for row in await self.store.tree(project.id))
+        await self.rooms.evict(row.id for row in await self.store.tree(project.id))
         await self.store.commit(changes=[DeleteProject(project.id)])
 
     # -- reading -----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Any, Final
 import anyio
 
 from collab import bases, history, text
-from collab.contents import Contents, File, file, object_key
+from collab.contents import Contents, file, object_key
 from collab.errors import Conflict, Invalid, NotFound, Overlap
 from collab.ids import ActorId, BlobSha, Position
 from collab.member import CloseCode
@@ -93,15 +93,17 @@ class Writing:
 
         return await again(attempt)
 
-    async def put_back(self, row: Row, committed: File, mode: int, actor: ActorId) -> Written:
-        """The file as it was once, whatever it was then (a submodule: its commit) and is now."""
+    async def put_back(self, row: Row, content: bytes, sha: BlobSha, mode: int, actor: ActorId) -> Written:
+        """The file as it was committed, whatever it was then (`sha` of a submodule is its commit) and is now."""
+        kind = text.classify(content, mode)
 
         async def attempt() -> Written:
             async with self._rooms.turn(row.id) as turn:
-                if committed.row.kind == "text":
-                    return await self._write_text(turn, committed.content, actor, None, mode, None)
-                past = replace(turn.row, kind=committed.row.kind, object=committed.row.sha)
-                return await self._write_bytes(turn, committed.content, actor, None, mode, past)
+                if kind == "text":
+                    return await self._write_text(turn, content, actor, None, mode, None)
+                return await self._write_bytes(
+                    turn, content, actor, None, mode, replace(turn.row, kind=kind, object=sha)
+                )
 
         return await again(attempt)
 

@@ -4,7 +4,8 @@ What it promises
 1. A crash at any point, and running again, ends with exactly one commit. The order: journal the intent, make the commit
    and move the branch by compare-and-swap, record the outcome with the moved bases in one transaction. What was journalled
    and not recorded is looked for on the branch by its trailer.
-2. The branch is never forced. When somebody else has moved it, the snapshot fails, says what to do, and keeps every edit.
+2. The branch is never forced. When somebody else has moved it, the snapshot fails and keeps every edit: it is pulled first.
+   What is in conflict is held back; everything else goes out.
 3. Nothing changed: no journal, no commit. Only what changed is written.
 4. What is committed is what the log holds at the journalled positions, byte for byte.
 
@@ -15,15 +16,16 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Final
 
 import msgspec
 
-from collab import actors, bases
+from collab import actors, bases, conflicts
+from collab.bases import Changed
 from collab.bus.base import Bus
 from collab.errors import NotFound
-from collab.ids import ActorId, BlobSha, Millis, Path, Position
+from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position
 from collab.store.base import Change as StoreChange
 from collab.store.base import Emit, Event, Project, Store
 from collab.workspace import Workspace
@@ -94,7 +96,10 @@ class Committer:
         remote = await self._remotes.of(project)
         branch = await journal.branch(self._store, project.id) or Branch(remote.branch)
         head = await remote.head()
-        files = [change(each) for each in select(await self._workspace.changed(project), chosen)]
+        waiting = await conflicts.still_open(self._store, project.id)
+        names, documents = conflicts.held_back(waiting), conflicts.documents(waiting)
+        changed = [each for each in await self._workspace.changed(project) if not _among(each, names, documents)]
+        files = [change(each) for each in select(changed, chosen)]
         if not files:
             return Snapshot(number=branch.number, at=self._clock(), state="nothing", commit=head)
         if head != branch.commit:
@@ -236,22 +241,24 @@ def _base_moves(project: Project, each: Change, commit: CommitSha) -> list[Store
     return [bases.put(project.id, after, expect=before)]
 
 
+def _among(each: Changed, names: Set[Path], documents: Set[DocumentId]) -> bool:
+    if each.path in names or (each.row is not None and each.row.id in documents):
+        return True
+    return each.base is not None and each.base.path in names
+
+
 def what_to_do(moved: BranchMoved, remote: GitRemote) -> str:
-    """For people, when somebody else has moved the branch."""
+    """For people, when the branch does not stand where Quire left it."""
     place = remote.clone_command().removeprefix("git clone ")
     if moved.found is None:
         return (
             f"The branch {moved.branch} is gone from {place}; Quire committed {_short(moved.expected)} to it last. Every "
             f"edit is kept here. Put it back with: git -C {place} update-ref refs/heads/{moved.branch} {moved.expected}"
         )
-    aside = f"git -C {place} branch pushed-{_short(moved.found)} {moved.found}"
-    back = f"git -C {place} update-ref refs/heads/{moved.branch} {moved.expected} {moved.found}"
-    if moved.expected is None:
-        back = f"git -C {place} update-ref -d refs/heads/{moved.branch} {moved.found}"
     return (
         f"Somebody else moved the branch {moved.branch} to {_short(moved.found)}; Quire had left it at "
-        f"{_short(moved.expected) if moved.expected else 'nothing'}. Every edit is kept here, and nothing was committed. "
-        f"Keep what was pushed under another name and put the branch back, then commit again: {aside} && {back}"
+        f"{_short(moved.expected)}. Every edit is kept here, and nothing was committed: it is pulled first, and then "
+        "committed on top."
     )
 
 

@@ -42,6 +42,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mode: int = 0
     origin: str | None = None
     before: tuple[DocumentId, BlobSha, int, Position, str] | None = None
+    apart: bool = False
+    """Of the base before."""
 
 
 class Credit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -87,19 +89,20 @@ def change(each: Changed) -> Change:
         mode=row.mode if row is not None else 0,
         origin=paths.show(base.path) if each.change == "renamed" and base is not None else None,
         before=None if base is None else (base.document, base.sha, base.mode, base.position, base.commit),
+        apart=base is not None and base.apart,
     )
 
 
 def settled(snapshot: Snapshot, state: State, *, commit: str | None = None, detail: str = "") -> Snapshot:
     """As it is kept for good: what only a retry would need is left out."""
-    files = tuple(msgspec.structs.replace(each, before=None) for each in snapshot.files)
+    files = tuple(msgspec.structs.replace(each, before=None, apart=False) for each in snapshot.files)
     return msgspec.structs.replace(snapshot, state=state, commit=commit, detail=detail, files=files)
 
 
 def base_before(each: Change) -> Base | None:
     if each.before is None:
         return None
-    return Base(paths.parse(each.origin or each.path), *each.before)
+    return Base(paths.parse(each.origin or each.path), *each.before, apart=each.apart)
 
 
 def base_after(each: Change, commit: str) -> Base | None:

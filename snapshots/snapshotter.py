@@ -1,11 +1,13 @@
-"""The loop that turns edits into commits: by schedule, on demand, and once more at shutdown.
+"""The loop that turns edits into commits, and brings what others pushed: by schedule, on demand, and once more at shutdown.
 
 What it promises
 1. Never two rounds of one project at once: a request waits for the one that runs.
 2. An edit is committed when its project is quiet, or at the latest when it is old (snapshots.schedule); what a crash left
    uncommitted is found at the start.
 3. A failure is kept for `status`, in plain words, and tried again, later each time.
-4. An idle system costs nothing: the loop waits for the bus, or for the next due time.
+4. Every round pulls what others pushed before it commits, so that the commit is a fast-forward. Where `poll` is given, the
+   branches are looked at that often; apart from that an idle system costs nothing: the loop waits for the bus, or for
+   the next due time.
 5. `aclose` takes nothing new, commits what is uncommitted within its deadline, and returns. What it does not finish in
    time is found at the next start.
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,16 +25,20 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from collab import actors
+from collab import actors, conflicts
 from collab.bus.base import Bus
+from collab.conflicts import FileConflict
 from collab.errors import QuireError, Unavailable
-from collab.ids import ActorId, Millis, Path, ProjectId
+from collab.ids import ActorId, BlobSha, Millis, Path, ProjectId
+from collab.merge import Take
 from collab.store.base import Project
 from collab.workspace import Workspace
 from snapshots import journal, schedule
 from snapshots.committer import INTERRUPTED, QUIRE, Committer, Step, no_step, what_to_do
+from snapshots.puller import Pulled, Puller
 from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Remotes
 from snapshots.schedule import Pace, Pending
+from snapshots.settling import Policy, Settling
 from snapshots.snapshot import Snapshot
 
 log = structlog.get_logger(__name__)
@@ -42,8 +48,14 @@ AT_ONCE: Final = 2
 
 EVENTS_AT_ONCE: Final = 500
 
-OURS: Final = frozenset({"snapshot"})
+OURS: Final = frozenset({"snapshot", "pulled", "conflict"})
 """Kinds of events that are no edits."""
+
+NAMED: Final = 10
+"""Conflicts that the status names."""
+
+MOVED_AT_MOST: Final = 5
+"""Rounds that begin again because somebody pushed between the pull and the commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +79,9 @@ class _Watched:
     seen: int = 0
     pending: Pending | None = None
     started: bool = False
+    pulling: bool = False
+    head: CommitSha | None = None
+    """Of the branch, when it was looked at last."""
     failure: str = ""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -85,6 +100,7 @@ class Snapshotter:
         author: Author = QUIRE,
         step: Step = no_step,
         chance: Callable[[], float] = random.random,
+        poll: float | None = None,
     ) -> None:
         self.remotes = remotes
         self._workspace = workspace
@@ -93,7 +109,9 @@ class Snapshotter:
         self._clock = clock
         self._pace = pace or Pace()
         self._chance = chance
+        self._poll = poll
         self._committer = Committer(workspace, remotes, bus, clock=clock, author=author, step=step)
+        self._puller = Puller(workspace, remotes, bus, clock=clock, step=step)
         self._watched: defaultdict[ProjectId, _Watched] = defaultdict(_Watched)
         self._limiter = anyio.CapacityLimiter(AT_ONCE)
         self._news = anyio.Event()
@@ -116,6 +134,39 @@ class Snapshotter:
             raise Unavailable("the server is stopping; it commits what is there before it ends")
         return await self._round(project, message, paths, actor)
 
+    async def pull(self, project: Project, *, policy: Policy = "manual") -> Pulled:
+        """What others pushed, now, after the round that runs. A branch that is gone is `failed`; trouble on the way is
+        raised."""
+        if self._closing:
+            raise Unavailable("the server is stopping")
+        watched = self._watched[project.id]
+        async with watched.lock:
+            with self._failing(watched):
+                await self._committer.recover(project)
+                pulled = await self._pull(project, watched, policy)
+            watched.failure = pulled.detail
+        self._wake()
+        return pulled
+
+    @property
+    def settling(self) -> Settling:
+        """Where conflicts are looked at."""
+        return self._puller.settling
+
+    async def settle(
+        self,
+        project: Project,
+        conflict: str,
+        *,
+        actor: ActorId,
+        take: Take | None = None,
+        text: bytes | None = None,
+        made_of: BlobSha | None = None,
+    ) -> FileConflict:
+        """Decides a conflict, after the round that runs: none is committed half decided."""
+        async with self._watched[project.id].lock:
+            return await self.settling.settle(project, conflict, actor=actor, take=take, text=text, made_of=made_of)
+
     async def snapshots(self, project: Project) -> list[Snapshot]:
         """The newest first."""
         return (await journal.snapshots(self._store, project.id))[::-1]
@@ -123,6 +174,7 @@ class Snapshotter:
     async def status(self, project: Project) -> Status:
         remote = await self.remotes.of(project)
         uncommitted = len(await self._workspace.changed(project))
+        waiting = await conflicts.still_open(self._store, project.id)
         watched = self._watched[project.id]
         pending = watched.pending if uncommitted else None
         head = await remote.head()
@@ -138,9 +190,9 @@ class Snapshotter:
             },
             head=head,
             uncommitted=uncommitted,
-            conflicts=0,
-            state="committing" if watched.lock.locked() else "failed" if failure else "idle",
-            detail=failure,
+            conflicts=len(waiting),
+            state=_state(watched, failure, len(waiting)),
+            detail=failure or _in_conflict(waiting),
             next_commit_at=None if pending is None else schedule.due_at(pending, self._pace),
         )
 
@@ -152,8 +204,8 @@ class Snapshotter:
         newest = await journal.snapshot(self._store, project.id, branch.number)
         if newest is not None and newest.state == "failed" and newest.detail != INTERRUPTED:
             return newest.detail
-        moved = head != branch.commit and (newest is None or newest.state != "running")
-        return what_to_do(BranchMoved(remote.branch, journal.known(branch), head), remote) if moved else ""
+        gone = head is None and branch.commit is not None and (newest is None or newest.state != "running")
+        return what_to_do(BranchMoved(remote.branch, journal.known(branch), head), remote) if gone else ""
 
     async def forget(self, project: ProjectId) -> None:
         """The project was deleted: its repository goes too, after the round that runs."""
@@ -176,6 +228,8 @@ class Snapshotter:
             for project in await self._store.projects():
                 await self._take_up(project)
             tasks.start_soon(self._commit_when_due, tasks)
+            if self._poll is not None:
+                tasks.start_soon(self._look_at_branches, self._poll)
             async for changed in hints:
                 await self._hear(changed)
             tasks.cancel_scope.cancel()
@@ -219,6 +273,27 @@ class Snapshotter:
                     watched.pending = schedule.edited(watched.pending, event.at)
             watched.seen = found[-1].n
         self._wake()
+
+    async def _look_at_branches(self, every: float) -> None:
+        """Pulls what somebody pushed."""
+        while not self._closing:
+            await anyio.sleep(every)
+            try:
+                for project in await self._store.projects():
+                    watched = self._watched[project.id]
+                    if not watched.lock.locked() and not self._closing:
+                        await self._look_at_branch(project, watched)
+            except Exception:
+                # It is in the status, and the schedule tries again.
+                log.exception("a branch could not be pulled")
+
+    async def _look_at_branch(self, project: Project, watched: _Watched) -> None:
+        head = await (await self.remotes.of(project)).head()
+        if head == watched.head:
+            return
+        watched.head = head
+        if head != journal.known(await journal.branch(self._store, project.id)):
+            await self.pull(project)
 
     async def _commit_when_due(self, tasks: TaskGroup) -> None:
         while not self._closing:
@@ -277,11 +352,10 @@ class Snapshotter:
             # What comes in from here on is the next round's, whatever becomes of this one.
             taken, watched.pending = watched.pending, None
             try:
-                made = await self._committer.round(project, given=message, chosen=paths, actor=actor)
-            except BaseException as error:
+                with self._failing(watched):
+                    made = await self._pull_and_commit(project, watched, message, paths, actor)
+            except BaseException:
                 watched.pending = schedule.merged(taken, watched.pending)
-                if isinstance(error, Exception):
-                    self._fail(watched, error.message if isinstance(error, QuireError) else repr(error))
                 raise
             if made.state == "failed" or paths is not None:
                 watched.pending = schedule.merged(taken, watched.pending)
@@ -290,6 +364,38 @@ class Snapshotter:
                 self._fail(watched, made.detail)
         self._wake()
         return made
+
+    async def _pull_and_commit(
+        self, project: Project, watched: _Watched, message: str | None, paths: Sequence[Path] | None, actor: ActorId
+    ) -> Snapshot:
+        """Again when somebody pushed in between."""
+        remote = await self.remotes.of(project)
+        for _ in range(MOVED_AT_MOST):
+            await self._committer.recover(project)
+            await self._pull(project, watched, "manual")
+            made = await self._committer.round(project, given=message, chosen=paths, actor=actor)
+            head = await remote.head()
+            if made.state != "failed" or head is None:
+                break
+            if head == journal.known(await journal.branch(self._store, project.id)):
+                break
+        return made
+
+    async def _pull(self, project: Project, watched: _Watched, policy: Policy) -> Pulled:
+        watched.pulling = True
+        try:
+            return await self._puller.pull(project, policy=policy)
+        finally:
+            watched.pulling = False
+
+    @contextlib.contextmanager
+    def _failing(self, watched: _Watched) -> Iterator[None]:
+        """Trouble is kept for the status."""
+        try:
+            yield
+        except Exception as error:
+            self._fail(watched, error.message if isinstance(error, QuireError) else repr(error))
+            raise
 
     def _fail(self, watched: _Watched, why: str) -> None:
         now = self._clock()
@@ -305,6 +411,20 @@ class Snapshotter:
         with anyio.move_on_after(seconds):
             await self._news.wait()
         self._news = anyio.Event()
+
+
+def _state(watched: _Watched, failure: str, waiting: int) -> str:
+    if watched.lock.locked():
+        return "pulling" if watched.pulling else "committing"
+    return "failed" if failure else "conflicts" if waiting else "idle"
+
+
+def _in_conflict(waiting: Sequence[FileConflict]) -> str:
+    if not waiting:
+        return ""
+    names = ", ".join(each.path for each in waiting[:NAMED])
+    more = f" and {len(waiting) - NAMED} more" if len(waiting) > NAMED else ""
+    return f"In conflict with what was pushed, and held back from commits until it is resolved: {names}{more}"
 
 
 async def _free(lock: anyio.Lock) -> None:

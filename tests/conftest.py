@@ -11,6 +11,8 @@ import pytest
 from tests.harness.github import GitHubServer, github_server
 from tests.harness.server import ServerProcess
 
+pytest_plugins = ["tests.buckets"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=20, help="how often the durability test kills the server")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 import anyio
 
 from collab.errors import LogFailed, QuireError
-from collab.ids import BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId
+from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store.base import (
     Append,
     Change,
@@ -99,6 +99,9 @@ class FaultyStore:
         self, document: DocumentId, after: Position, upto: Position, *, kind: int | None = None
     ) -> Sequence[Logged]:
         return await self.store.entries(document, after, upto, kind=kind)
+
+    async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
+        return await self.store.actors(document, after, upto)
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         return await self.store.position_at(document, at)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -33,10 +34,12 @@ from web.identity import Identity
 from web.observability import Metrics
 from web.pages import Pages, wants_page
 from web.services import Services, now
-from web.settings import Settings
+from web.settings import S3Place, Settings
 from web.sockets import nowhere, sync
 
 if TYPE_CHECKING:
+    from collab.workspace import Workspace
+    from snapshots.follower import Follower
     from snapshots.snapshotter import Snapshotter
 
 REQUESTS_TAKE: Final = 5.0
@@ -56,18 +59,57 @@ Open = Callable[[Settings, contextlib.AsyncExitStack], Awaitable[Adapters]]
 
 
 async def on_disk(settings: Settings, stack: contextlib.AsyncExitStack) -> Adapters:
-    """Everything in the data directory: SQLite, a folder, and nobody else on the bus."""
+    """Everything in the data directory (SQLite, a folder), but for objects that are to lie elsewhere; nobody else on the bus."""
     from collab.bus.local import LocalBus
-    from collab.objects.folder import FolderObjects
     from collab.store.sqlite import open_store
 
     store = await open_store(settings.data, clock=now)
     stack.push_async_callback(store.aclose)
-    objects = FolderObjects(settings.data / "objects")
+    objects = await anyio.to_thread.run_sync(_open_objects, settings)
     stack.push_async_callback(objects.aclose)
     bus = LocalBus()
     stack.push_async_callback(bus.aclose)
     return Adapters(store, objects, bus)
+
+
+def _open_objects(settings: Settings) -> ObjectStore:
+    from collab.objects.folder import FolderObjects
+
+    own = settings.data / "objects"
+    if settings.objects is None or settings.objects == own:
+        return FolderObjects(own)
+    objects: ObjectStore
+    if isinstance(settings.objects, S3Place):
+        objects = _open_bucket(settings, settings.objects)
+    else:
+        objects = FolderObjects(settings.objects)
+    if not own.is_dir():
+        return objects
+    from collab.objects.earlier import WithEarlier
+
+    return WithEarlier(objects, FolderObjects(own))
+
+
+def _open_bucket(settings: Settings, place: S3Place) -> ObjectStore:
+    from collab.objects.s3 import Bucket, S3Objects
+
+    addressing = settings.s3_addressing
+    if addressing == "auto" and settings.s3_endpoint is not None:
+        addressing = "path"
+    return S3Objects(
+        Bucket(
+            name=place.bucket,
+            prefix=place.prefix,
+            endpoint=settings.s3_endpoint,
+            region=settings.aws.region,
+            access_key=settings.aws.access_key,
+            secret_key=settings.aws.secret_key,
+            session_token=settings.aws.session_token,
+            addressing=addressing,
+            checksums=settings.s3_checksums,
+            at_once=settings.s3_at_once,
+        )
+    )
 
 
 class Quire(Starlette):
@@ -143,10 +185,13 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     metrics.watch_rooms(rooms)
     workspace = Workspace(parts.store, parts.objects, rooms, parts.bus, now)
     pace = Pace(quiet=int(settings.commit_quiet * 1000), max_age=int(settings.commit_max_age * 1000))
-    snapshotter = Snapshotter(workspace, remotes, parts.bus, clock=now, pace=pace)
+    snapshotter = Snapshotter(workspace, remotes, parts.bus, clock=now, pace=pace, poll=settings.poll or None)
     loop = await stack.enter_async_context(anyio.create_task_group())
     loop.start_soon(snapshotter.run)
-    stack.push_async_callback(_last_snapshot, snapshotter, settings.shutdown_timeout)
+    follower = _follower(settings, parts, workspace)
+    if follower is not None:
+        loop.start_soon(follower.run)
+    stack.push_async_callback(_last_snapshot, snapshotter, follower, settings.shutdown_timeout)
     importer = Importer(workspace, snapshotter, folder=settings.data / "tmp", clock=now)
     await stack.enter_async_context(importer)
     tasks = await stack.enter_async_context(anyio.create_task_group())
@@ -161,6 +206,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         rooms=rooms,
         workspace=workspace,
         snapshotter=snapshotter,
+        follower=follower,
         importer=importer,
         identity=identity,
         metrics=metrics,
@@ -170,5 +216,24 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     )
 
 
-async def _last_snapshot(snapshotter: Snapshotter, within: float) -> None:
-    await snapshotter.aclose(max(within - REQUESTS_TAKE, within / 2))
+def _follower(settings: Settings, parts: Adapters, workspace: Workspace) -> Follower | None:
+    """Where objects have a place of their own, snapshots go there too."""
+    from snapshots.follower import PACE, Follower
+    from snapshots.materialiser import Materialiser
+    from snapshots.retention import Sweeper
+
+    if settings.objects is None:
+        return None
+    materialiser = Materialiser(workspace, parts.objects, clock=now)
+    sweeper = Sweeper(materialiser, parts.store, keep=int(settings.snapshot_keep * 1000), clock=now)
+    quiet, max_age = int(settings.snapshot_quiet * 1000), int(settings.snapshot_max_age * 1000)
+    pace = replace(PACE, quiet=quiet, max_age=max_age)
+    return Follower(materialiser, sweeper, parts.store, parts.bus, where=str(settings.objects), clock=now, pace=pace)
+
+
+async def _last_snapshot(snapshotter: Snapshotter, follower: Follower | None, within: float) -> None:
+    deadline = max(within - REQUESTS_TAKE, within / 2)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(snapshotter.aclose, deadline)
+        if follower is not None:
+            tasks.start_soon(follower.aclose, deadline)

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "import": "web.commands.imports:import_project",
     "export": "web.commands.exports:export_project",
     "snapshot": "web.commands.snapshots:snapshot",
+    "pull": "web.commands.pulls:pull",
     "status": "web.commands.snapshots:status",
     "token": "web.commands.tokens:token",
     "invite": "web.commands.tokens:invite",

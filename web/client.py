@@ -32,6 +32,7 @@ DATABASE: Final = "quire.sqlite"
 QUIET: Final[dict[str, Any]] = {
     "log_level": "error",
     "commit_quiet": 1e9,
+    "poll": 0.0,
     "commit_max_age": 1e9,
     "shutdown_timeout": 0.0,
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collab.rooms import Rooms
     from collab.store.base import Store
     from collab.workspace import Workspace
+    from snapshots.follower import Follower
     from snapshots.importer import Importer
     from snapshots.snapshotter import Snapshotter
     from web.idempotency import Once
@@ -38,6 +39,8 @@ class Services:
     rooms: Rooms
     workspace: Workspace
     snapshotter: Snapshotter
+    follower: Follower | None
+    """None where snapshots are git's alone."""
     importer: Importer
     identity: Identity
     metrics: Metrics

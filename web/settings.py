@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from collab.errors import Invalid
+from collab.objects.keys import PREFIX_LENGTH, possible
 
 PREFIX: Final = "QUIRE_"
 CONFIG: Final = "QUIRE_CONFIG"
@@ -29,9 +30,6 @@ NOT_YET: Final = frozenset(
         "QUIRE_GITHUB_TOKEN",
         "QUIRE_GITHUB_API",
         "QUIRE_GITHUB_WEBHOOK_SECRET",
-        "QUIRE_OBJECTS",
-        "QUIRE_S3_ENDPOINT",
-        "QUIRE_POLL",
     }
 )
 """Names that are promised to scripts and that nothing reads yet: accepted, without effect."""
@@ -69,6 +67,52 @@ def _folder(key: str, value: object) -> pathlib.Path:
     if isinstance(value, pathlib.Path):
         return value
     return pathlib.Path(_text(key, value)).expanduser()
+
+
+@dataclass(frozen=True, slots=True)
+class S3Place:
+    """`s3://bucket/prefix`."""
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+def _place(key: str, value: object) -> pathlib.Path | S3Place:
+    if isinstance(value, pathlib.Path) or not _text(key, value).startswith("s3:"):
+        return _folder(key, value)
+    right = f"give a folder, or s3://bucket or s3://bucket/prefix (a prefix of at most {PREFIX_LENGTH - 1} bytes)"
+    bucket, _, prefix = _text(key, value).removeprefix("s3://").rstrip("/").partition("/")
+    if not _BUCKET.fullmatch(bucket) or (prefix and not possible(prefix)) or len(prefix.encode()) >= PREFIX_LENGTH:
+        raise _refuse(key, value, right)
+    return S3Place(bucket, prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """What the variables of Amazon's own tools say; what they do not, boto3 finds as those tools do."""
+
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    region: str | None = None
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Aws:
+        def read(key: str) -> str | None:
+            return environ.get(key) or None
+
+        return cls(
+            access_key=read("AWS_ACCESS_KEY_ID"),
+            secret_key=read("AWS_SECRET_ACCESS_KEY"),
+            session_token=read("AWS_SESSION_TOKEN"),
+            region=read("AWS_REGION") or read("AWS_DEFAULT_REGION"),
+        )
 
 
 def _whole(low: int, high: int) -> Callable[[str, object], int]:
@@ -146,13 +190,40 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", _text, "The address to listen at; `0.0.0.0` or `::` for all.")
     port: int = _setting(8000, _whole(0, 65535), "The port to listen at; 0 takes a free one.")
+    objects: pathlib.Path | S3Place | None = _setting(
+        None,
+        _place,
+        "Where objects lie, a folder or `s3://bucket/prefix`; and then every snapshot of a project goes there too. "
+        "Not given: what is not text lies in the data directory, and snapshots are git's alone.",
+    )
+    s3_endpoint: str | None = _setting(None, _url, "The address of an S3 server that is not Amazon's.")
+    s3_addressing: Literal["auto", "path", "virtual"] = _setting(
+        "auto",
+        _one_of("auto", "path", "virtual"),
+        "Where a request names the bucket: in the path or in the host. `auto`: in the path when there is an endpoint.",
+    )
+    s3_checksums: Literal["when_supported", "when_required"] = _setting(
+        "when_supported",
+        _one_of("when_supported", "when_required"),
+        "`when_required` for servers that refuse the checksums of newer clients.",
+    )
+    s3_at_once: int = _setting(16, _whole(1, 256), "Requests to S3 side by side.")
     snapshot_quiet: float = _setting(5.0, seconds, "Objects follow when a project was quiet for this long.")
     snapshot_max_age: float = _setting(
         30.0, seconds, "Objects follow at the latest this long after the first edit, quiet or not."
     )
+    snapshot_keep: float = _setting(
+        30 * 86400.0,
+        seconds,
+        "Snapshots in the object store are deleted when they are older than this; before that they are thinned out, to one "
+        "an hour after an hour and one a day after a day. The newest stays, and what a commit names.",
+    )
     commit_quiet: float = _setting(60.0, seconds, "A commit is made when a project was quiet for this long.")
     commit_max_age: float = _setting(
         600.0, seconds, "A commit is made at the latest this long after the first edit, quiet or not."
+    )
+    poll: float = _setting(
+        5.0, seconds, "How often the branches are looked at for what others pushed; 0: only before a commit."
     )
     shutdown_timeout: float = _setting(
         20.0, seconds, "How long a stop may take: requests end, the log is drained, a last snapshot is made."
@@ -165,6 +236,8 @@ class Settings:
     log_format: Literal["auto", "json", "console"] = _setting(
         "auto", _one_of("auto", "json", "console"), "`auto`: for people on a terminal, JSON lines elsewhere."
     )
+    aws: Aws = Aws()
+    """From the environment alone, never from a file."""
     warnings: tuple[str, ...] = ()
     """What the operator should hear: keys of the environment that nothing knows."""
 
@@ -181,7 +254,7 @@ class Settings:
         fields = {
             f.name: f.metadata["parse"](KEYS[f.name], merged[KEYS[f.name]]) for f in FIELDS if KEYS[f.name] in merged
         }
-        return cls(**fields, warnings=_warnings(environ))
+        return cls(**fields, aws=Aws.of(environ), warnings=_warnings(environ))
 
     @property
     def prefix(self) -> str:
@@ -210,7 +283,9 @@ def documented() -> list[tuple[str, str, str]]:
 
 
 def format_default(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else f"{value:g}"
+    return str(value)
 
 
 def _known(environ: Mapping[str, str]) -> dict[str, object]:

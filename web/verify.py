@@ -24,7 +24,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from collab import paths
+from collab import conflicts, paths
 from collab.bases import Base, bases
 from collab.errors import NotFound, QuireError, Stale
 from collab.ids import BlobSha, DocumentId, Path, Position
@@ -169,7 +169,7 @@ class Verifier:
             version = versions.get(base.position)
             if base.position > row.head:
                 message = f"git holds position {base.position} of a document that ends at {row.head}"
-            elif version is not None and version.sha != base.sha:
+            elif version is not None and version.sha != base.sha and not base.apart:
                 message = f"git holds {base.sha} for position {base.position}, which was {version.sha}"
             else:
                 continue
@@ -210,7 +210,12 @@ class Verifier:
                 tree = {} if head is None else dict(await git.tree(head))
             except Exception as error:  # noqa: BLE001 - a broken repository breaks in many ways; all are one finding
                 return held, [self._found(project, "git", f"the tree of {head} cannot be read: {error!r}")]
-            wrong = [path for path, base in held.items() if tree.get(path) != TreeEntry(base.sha, base.mode)]
+            waiting = conflicts.held_back(await conflicts.still_open(self._store, project.id))
+            wrong = [
+                path
+                for path, base in held.items()
+                if tree.get(path) != TreeEntry(base.sha, base.mode) and path not in waiting
+            ]
             if not wrong or last:
                 break
             await anyio.sleep(TRY_AGAIN_AFTER)  # a commit may be under way

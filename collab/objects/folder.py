@@ -11,12 +11,14 @@ What breaks it: a second process (the data directory's lock keeps it out), file 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pathlib
 import secrets
+import shutil
 import threading
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import BinaryIO, Final
 
 from anyio import to_thread
 
@@ -26,6 +28,9 @@ from collab.objects.keys import absent, check, not_as_expected
 
 _NEW: Final = "=new"
 _LOCKS: Final = 64
+
+CHUNK: Final = 64 * 1024
+"""Bytes that are held at once while an object is copied."""
 
 
 class FolderObjects:
@@ -47,7 +52,10 @@ class FolderObjects:
         return await to_thread.run_sync(self._exists, self._place(key))
 
     async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
-        return await to_thread.run_sync(self._put, key, self._place(key), content, if_match, if_none_match)
+        return await to_thread.run_sync(self._put, key, self._place(key), io.BytesIO(content), if_match, if_none_match)
+
+    async def copy(self, source: str, target: str) -> None:
+        await to_thread.run_sync(self._copy, source, self._place(source), target, self._place(target))
 
     async def list(self, prefix: str = "") -> AsyncIterator[str]:
         for key in await to_thread.run_sync(self._keys, prefix):
@@ -61,7 +69,7 @@ class FolderObjects:
 
     def _place(self, key: str) -> pathlib.Path:
         *folders, name = check(key).split("/")
-        shard = hashlib.sha1(name.encode("ascii"), usedforsecurity=False).hexdigest()[:2]
+        shard = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:2]
         return self._root.joinpath(*folders, f"={shard}", name)
 
     def _lock(self, key: str) -> threading.Lock:
@@ -85,7 +93,7 @@ class FolderObjects:
             self._demand_root()
         return found is not None
 
-    def _put(self, key: str, place: pathlib.Path, content: bytes, if_match: str | None, if_none_match: bool) -> str:
+    def _put(self, key: str, place: pathlib.Path, content: BinaryIO, if_match: str | None, if_none_match: bool) -> str:
         try:
             new = self._write(content)
             try:
@@ -102,11 +110,22 @@ class FolderObjects:
         except OSError as error:
             raise _trouble(error) from error
 
-    def _write(self, content: bytes) -> pathlib.Path:
+    def _copy(self, source: str, place: pathlib.Path, target: str, there: pathlib.Path) -> None:
+        """A file of its own: a link would have the tag of its source."""
+        try:
+            with place.open("rb") as content:
+                self._put(target, there, content, None, False)
+        except FileNotFoundError as error:
+            self._demand_root()
+            raise absent(source) from error
+        except OSError as error:
+            raise _trouble(error) from error
+
+    def _write(self, content: BinaryIO) -> pathlib.Path:
         new = self._new / secrets.token_hex(10)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            shutil.copyfileobj(content, file, CHUNK)
             file.flush()
             os.fsync(descriptor)
         return new

@@ -7,18 +7,40 @@ from typing import Final
 
 from collab.errors import Invalid, NotFound, Stale
 
-_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,200}\Z")
-_LENGTH: Final = 1000
+_PART: Final = re.compile(r"[^/=][^/]*\Z")
+_PART_LENGTH: Final = 200
+_LENGTH: Final = 900
+"""Bytes of UTF-8: S3 takes 1024, which leaves some for a prefix."""
+
+PREFIX_LENGTH: Final = 1024 - 1 - _LENGTH
+"""Bytes that an adapter may put before every key."""
+
+
+def possible(key: str) -> bool:
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        return False
+    return length <= _LENGTH and all(_possible(part) for part in key.split("/"))
 
 
 def check(key: str) -> str:
-    if len(key) > _LENGTH or not all(_PART.match(part) and part not in (".", "..") for part in key.split("/")):
+    if not possible(key):
         raise Invalid(
-            f"{key[:80]!r} cannot name an object: keys are parts of A-Z a-z 0-9 . _ - (at most 200), divided by /, "
-            f"at most {_LENGTH} characters, and no part is . or ..",
+            f"{key[:80]!r} cannot name an object: keys are printable parts (at most {_PART_LENGTH} bytes, not beginning "
+            f"with =), divided by /, at most {_LENGTH} bytes, and no part is . or ..",
             field="key",
         )
     return key
+
+
+def _possible(part: str) -> bool:
+    return (
+        bool(_PART.match(part))
+        and part not in (".", "..")
+        and part.isprintable()
+        and len(part.encode()) <= _PART_LENGTH
+    )
 
 
 def absent(key: str) -> NotFound:

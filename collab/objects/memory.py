@@ -36,6 +36,10 @@ class MemoryObjects:
         self._objects[key] = Object(bytes(content), f"{self._versions}")
         return self._objects[key].tag
 
+    async def copy(self, source: str, target: str) -> None:
+        check(target)
+        await self.put(target, (await self.get(source)).content)
+
     async def list(self, prefix: str = "") -> AsyncIterator[str]:
         await lowlevel.checkpoint()
         for key in sorted(self._objects):

@@ -129,7 +129,7 @@ def test_what_was_edited_is_committed_with_a_message(serving: ServerProcess, rep
     assert log.splitlines()[1:] == ["Only the new one", "First"]
 
 
-def test_a_branch_that_somebody_moved_is_said_and_nothing_is_lost(
+def test_a_branch_that_somebody_moved_is_pulled_and_one_that_is_gone_is_said(
     serving: ServerProcess, repository: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     quire("import", repository, "--project", "moved", *here(serving)).ok()
@@ -140,12 +140,18 @@ def test_a_branch_that_somebody_moved_is_said_and_nothing_is_lost(
     pushed = git("rev-parse", "HEAD", cwd=clone)
     write(serving, "moved", "README.md", "# Edited\n").raise_for_status()
 
-    ran = quire("snapshot", "moved", *here(serving))
-    assert (ran.status, ran.out) == (1, "")
-    assert "moved:" in ran.err
+    quire("snapshot", "moved", *here(serving)).ok()
+    bare = serving.data / "git" / "moved.git"
+    assert git("rev-parse", "main~1", cwd=bare) == pushed
+
+    git("update-ref", "-d", "refs/heads/main", cwd=bare)
+    write(serving, "moved", "README.md", "# Edited again\n").raise_for_status()
+    for command in ("snapshot", "pull"):
+        ran = quire(command, "moved", *here(serving))
+        assert (ran.status, ran.out) == (1, "")
+        assert "moved: The branch main is gone" in ran.err
     assert quire("status", "moved", *here(serving)).status == 1
-    assert git("rev-parse", "main", cwd=serving.data / "git" / "moved.git") == pushed
-    assert read(serving, "moved", "README.md").text == "# Edited\n"
+    assert read(serving, "moved", "README.md").text == "# Edited again\n"
 
 
 @pytest.mark.parametrize("name", ["plain", "plain.zip", "plain.tar.gz"])
@@ -449,6 +455,35 @@ def test_output_has_no_control_characters_in_a_pipe(
     )
     assert "\x1b" not in said.out + said.err
     assert "\r" not in said.out + said.err
+
+
+def test_pull_says_what_came_and_what_is_in_conflict(tmp_path: pathlib.Path) -> None:
+    with ServerProcess(tmp_path / "data", environ={"QUIRE_POLL": "0", "QUIRE_COMMIT_QUIET": "1h"}) as server:
+        quire(
+            "import", folder(tmp_path / "first", {"a.txt": "one\n"}), "--project", "notes", "--data", server.data
+        ).ok()
+        quire("snapshot", "notes", "--data", server.data).ok()
+        git("clone", "-q", server.data / "git" / "notes.git", "bob", cwd=tmp_path)
+        push(tmp_path / "bob", "a.txt", "two\n")
+        pulled = quire("pull", "--data", server.data).ok()
+        assert re.fullmatch(r"notes: 1 file changed at [0-9a-f]{10}\n", pulled.out)
+        assert quire("pull", "notes", "--data", server.data).ok().out.startswith("notes: nothing new at ")
+        push(tmp_path / "bob", "a.txt", "bob\n")
+        address = f"{server.url}/api/v1/projects/notes/files/a.txt?force"
+        httpx.put(address, content=b"alice\n", headers=server.headers).raise_for_status()
+        conflicts = quire("pull", "notes", "--data", server.data)
+        assert (conflicts.status, conflicts.err) == (2, "notes: pulling\nnotes: a.txt is in conflict (modify/modify)\n")
+        assert quire("status", "--data", server.data).status == 2
+        assert quire("snapshot", "--data", server.data).status == 2
+        push(tmp_path / "bob", "a.txt", "bob again\n")
+        assert quire("pull", "notes", "--policy", "theirs", "--data", server.data).status == 0
+        assert httpx.get(address.removesuffix("?force"), headers=server.headers).text == "bob again\n"
+
+
+def push(clone: pathlib.Path, path: str, text: str) -> None:
+    (clone / path).write_text(text)
+    git("commit", "-q", "-a", "-m", text.strip(), cwd=clone)
+    git("push", "-q", cwd=clone)
 
 
 def test_a_data_directory_that_cannot_be_made_is_one_line(tmp_path: pathlib.Path) -> None:

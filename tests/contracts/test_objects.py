@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+from collections.abc import AsyncIterator
 
 import anyio
 import pytest
 
+from collab.crowd import each
 from collab.errors import Invalid, NotFound, Stale, Unavailable
 from collab.objects.base import ObjectStore
+from collab.objects.earlier import WithEarlier
 from collab.objects.folder import FolderObjects
 from collab.objects.memory import MemoryObjects
+from tests.harness.s3 import objects_in
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory", "folder"])
-def objects(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> ObjectStore:
-    return MemoryObjects() if request.param == "memory" else FolderObjects(tmp_path / "objects")
+@pytest.fixture(params=["memory", "folder", "s3", "s3 with a prefix", "moved"])
+async def objects(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> AsyncIterator[ObjectStore]:
+    made: ObjectStore
+    if request.param == "memory":
+        made = MemoryObjects()
+    elif request.param == "folder":
+        made = FolderObjects(tmp_path / "objects")
+    elif request.param == "moved":
+        made = WithEarlier(MemoryObjects(), FolderObjects(tmp_path / "objects"))
+    else:
+        name, address = request.getfixturevalue("bucket_name"), request.getfixturevalue("s3_address")
+        made = objects_in(address, name, "" if request.param == "s3" else "some/where")
+    yield made
+    await made.aclose()
 
 
 async def keys(objects: ObjectStore, prefix: str = "") -> list[str]:
@@ -43,8 +58,8 @@ async def test_what_is_absent_is_not_found(objects: ObjectStore) -> None:
 
 
 async def test_a_put_replaces_what_was_there(objects: ObjectStore) -> None:
-    tags = {await objects.put("k", content) for content in (b"one", b"two", b"one")}
-    assert len(tags) == 3
+    first, second, third = [await objects.put("k", content) for content in (b"one", b"two", b"one")]
+    assert second not in (first, third)
     assert (await objects.get("k")).content == b"one"
 
 
@@ -118,8 +133,58 @@ async def test_what_is_deleted_is_gone(objects: ObjectStore) -> None:
     assert (await objects.get("k")).content == b"again"
 
 
+async def test_a_copy_is_an_object_of_its_own(objects: ObjectStore) -> None:
+    await objects.put("a", b"one")
+    await objects.copy("a", "deep/b")
+    await objects.put("a", b"two")
+    assert (await objects.get("deep/b")).content == b"one"
+    await objects.copy("a", "deep/b")
+    await objects.delete("a")
+    assert (await objects.get("deep/b")).content == b"two"
+    with pytest.raises(NotFound):
+        await objects.copy("a", "deep/b")
+
+
+async def test_names_that_people_give_are_keys_too(objects: ObjectStore) -> None:
+    names = ["files/Meeting notes (2).md", "files/été.md", "files/100%25.md", "files/a=b+c&d?e#f", "files/日本/😀", "~"]
+    for name in names:
+        await objects.put(name, name.encode())
+    await objects.copy("files/日本/😀", "files/a copy +%2B")
+    assert await keys(objects) == sorted([*names, "files/a copy +%2B"])
+    assert await keys(objects, "files/日") == ["files/日本/😀"]
+    for name in names:
+        assert (await objects.get(name)).content == name.encode()
+
+
+async def test_more_keys_than_a_page_are_listed(objects: ObjectStore) -> None:
+    names = [f"k/{number:04}" for number in range(1_050)]
+    await each(names, lambda name: put_empty(objects, name), at_once=8)
+    assert await keys(objects, "k/") == names
+
+
+async def put_empty(objects: ObjectStore, name: str) -> None:
+    await objects.put(name, b"")
+
+
 @pytest.mark.parametrize(
-    "key", ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a b", "é", "a\n", "=ab", "a" * 201, "a/" * 500 + "a", "a\0"]
+    "key",
+    [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        "..",
+        "a/../b",
+        "./a",
+        "a\n",
+        "=ab",
+        "b/=ab",
+        "a" * 201,
+        "é" * 101,
+        "a/" * 500 + "a",
+        "a\0",
+        "\udce9",
+    ],
 )
 async def test_a_key_that_cannot_be_is_refused(objects: ObjectStore, key: str) -> None:
     for attempt in (objects.get(key), objects.put(key, b""), objects.exists(key), objects.delete(key)):
@@ -160,3 +225,28 @@ async def test_a_folder_is_its_owners_alone(tmp_path: pathlib.Path) -> None:
     await FolderObjects(root).put("objects/abc", b"")
     for place in (root, *root.rglob("*")):
         assert place.stat().st_mode & 0o077 == 0
+
+
+async def test_what_lay_elsewhere_before_is_found_there_until_it_is_replaced(tmp_path: pathlib.Path) -> None:
+    earlier, now = FolderObjects(tmp_path), MemoryObjects()
+    old = await earlier.put("old", b"old")
+    await earlier.put("both", b"old")
+    objects = WithEarlier(now, earlier)
+    await objects.put("both", b"new")
+    await objects.put("new", b"new")
+    assert [(await objects.get(key)).content for key in ("old", "both", "new")] == [b"old", b"new", b"new"]
+    assert await keys(objects) == ["both", "new", "old"]
+    await objects.copy("old", "copied")
+    assert await now.exists("copied")
+    with pytest.raises(Stale):
+        await objects.put("old", b"", if_none_match=True)
+    with pytest.raises(Stale):
+        await objects.put("old", b"", if_match="whatever")
+    tag = await objects.put("old", b"replaced", if_match=old)
+    with pytest.raises(Stale):
+        await objects.put("old", b"", if_match=old)
+    assert await now.exists("old")
+    await objects.put("old", b"again", if_match=tag)
+    await objects.delete("old")
+    assert not await objects.exists("old")
+    assert (await earlier.get("both")).content == b"old"

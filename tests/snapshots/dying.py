@@ -2,8 +2,10 @@
 
     python -m tests.snapshots.dying FOLDER snapshot STEP
     python -m tests.snapshots.dying FOLDER import SOURCE NUMBER
+    python -m tests.snapshots.dying FOLDER pull STEP NUMBER
 
-The snapshot dies at a step of the committer or of the remote; the import before its commit of that number.
+The snapshot dies at a step of the committer or of the remote; the import before its commit of that number; the pull when it
+passes that step for that time.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from collab.objects.folder import FolderObjects
 from collab.store.base import Append, Change, Committed, Store
 from collab.store.sqlite import open_store
 from snapshots.sources import locate
+from tests.snapshots.git import commit_all, git
 from tests.snapshots.house import ALICE, Clock, House, house
 
 
@@ -90,10 +93,39 @@ async def bring(root: pathlib.Path, source: str, number: int) -> None:
         await home.importer.wait(job.id)
 
 
+async def pull(root: pathlib.Path, at: str, number: int) -> None:
+    counter = itertools.count(1)
+    armed = False
+
+    def step(name: str) -> None:
+        if armed and name == at and next(counter) == number:
+            die()
+
+    ten = "".join(f"line {line}\n" for line in range(10))
+    async with durable(root, step=step) as (home, _):
+        for name, content in {"a.md": ten, "c.md": "c\n", "gone.md": "gone\n", "moved.md": "moved\n" + ten}.items():
+            await home.write(name, content)
+        await home.snapshotter.snapshot(home.project)
+        await anyio.to_thread.run_sync(git, root, "clone", "--quiet", str(home.repository), "bob")
+        bob = root / "bob"
+        (bob / "gone.md").unlink()
+        (bob / "moved.md").rename(bob / "there.md")
+        for name, content in {"a.md": ten + "bob\n", "c.md": "bob\n", "new.md": "new\n"}.items():
+            (bob / name).write_text(content)
+        commit_all(bob)
+        git(bob, "push", "--quiet")
+        await home.write("a.md", "alice\n" + ten)
+        await home.write("c.md", "alice\n")
+        armed = True
+        await home.snapshotter.pull(home.project)
+
+
 def main() -> None:
     root = pathlib.Path(sys.argv[1])
     if sys.argv[2] == "snapshot":
         anyio.run(snapshot, root, sys.argv[3])
+    elif sys.argv[2] == "pull":
+        anyio.run(pull, root, sys.argv[3], int(sys.argv[4]))
     else:
         anyio.run(bring, root, sys.argv[3], int(sys.argv[4]))
 

@@ -10,6 +10,7 @@ import pytest
 
 from collab.bases import bases
 from collab.ids import Path
+from snapshots.committer import Committer
 from snapshots.schedule import Pace
 from snapshots.snapshotter import Snapshotter
 from tests.snapshots.git import blob_sha, commit_all, git
@@ -132,21 +133,17 @@ async def test_when_somebody_else_moved_the_branch_nothing_is_lost(home: House, 
     theirs = commit_all(tmp_path / "copy")
     git(tmp_path / "copy", "push", "--quiet")
     await home.write("a.md", "ours, again\n")
-    failed = await home.snapshotter.snapshot(home.project)
+    alone = Committer(home.workspace, home.remotes, home.bus, clock=home.clock)
+    failed = await alone.round(home.project)
     assert failed.state == "failed"
     assert theirs[:10] in failed.detail
-    status = await home.snapshotter.status(home.project)
-    assert (status.state, status.uncommitted, status.detail) == ("failed", 1, failed.detail)
     assert git(home.repository, "rev-parse", "main") == theirs
     assert (await home.files())["a.md"] == b"ours, again\n"
-    # What the message says to do, done by hand.
-    for command in failed.detail.partition("commit again: ")[2].split(" && "):
-        _, _, _, *arguments = command.split()
-        git(home.repository, *arguments)
+    # The snapshotter pulls first.
     again = await home.snapshotter.snapshot(home.project)
-    assert again.state == "done"
-    assert git(home.repository, "log", "--format=%H", "main").split() == [again.commit, first.commit]
-    assert git(home.repository, "rev-parse", f"pushed-{theirs[:10]}") == theirs
+    assert (again.state, again.parent) == ("done", theirs)
+    assert git(home.repository, "log", "--format=%H", "main").split() == [again.commit, theirs, first.commit]
+    assert await home.files() == {"a.md": b"ours, again\n", "theirs.md": b"theirs\n"}
     assert (await home.snapshotter.status(home.project)).state == "idle"
 
 

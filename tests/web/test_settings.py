@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from web.settings import KEYS, NOT_YET, SettingInvalid, Settings, documented
+from web.settings import KEYS, NOT_YET, Aws, S3Place, SettingInvalid, Settings, documented
 
 
 def test_without_anything_said_it_serves_this_machine_from_quire_data() -> None:
@@ -123,3 +123,34 @@ def test_every_setting_says_what_it_does() -> None:
     for key, _, about in documented():
         assert about.endswith("."), key
     assert {key for key, _, _ in documented()} == set(KEYS.values())
+
+
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ("s3://bucket", S3Place("bucket", "")),
+        ("s3://bucket/", S3Place("bucket", "")),
+        ("s3://my.bucket-1/some/where/", S3Place("my.bucket-1", "some/where")),
+        ("/srv/objects", pathlib.Path("/srv/objects")),
+    ],
+)
+def test_objects_lie_in_a_folder_or_a_bucket(said: str, place: object) -> None:
+    settings = Settings.load({"QUIRE_OBJECTS": said})
+    assert settings.objects == place
+    assert str(settings.objects) == said.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "said", ["s3://", "s3:bucket", "s3://B", "s3://bucket//x", "s3://bucket/../x", "s3://bucket/" + "x/" * 70 + "x"]
+)
+def test_a_place_for_objects_that_cannot_be_is_refused(said: str) -> None:
+    with pytest.raises(SettingInvalid, match="s3://bucket/prefix"):
+        Settings.load({"QUIRE_OBJECTS": said})
+
+
+def test_credentials_come_from_the_environment_and_are_not_shown() -> None:
+    settings = Settings.load(
+        {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "a-secret", "AWS_DEFAULT_REGION": "eu-central-1"}
+    )
+    assert settings.aws == Aws(access_key="id", secret_key="a-secret", region="eu-central-1")
+    assert "a-secret" not in repr(settings)

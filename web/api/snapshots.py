@@ -67,8 +67,20 @@ class SnapshotList(msgspec.Struct):
     snapshots: list[SnapshotInfo]
 
 
+class ObjectsInfo(msgspec.Struct):
+    """`where` the snapshots go besides git, and the number of the newest: null when none was looked for yet. `state`: idle,
+    running or failed; `detail`: why, in words; `next_at`: when it goes on."""
+
+    where: str
+    snapshot: int | None
+    state: str
+    detail: str
+    next_at: str | None
+
+
 class StatusInfo(msgspec.Struct):
-    """`uncommitted` and `conflicts` are numbers. `state`: idle, running, pulling, committing, failed or conflicts."""
+    """`uncommitted` and `conflicts` are numbers. `state`: idle, running, pulling, committing, failed or conflicts.
+    `objects`: null where snapshots are git's alone."""
 
     remote: dict[str, Any] | None
     head: str | None
@@ -78,6 +90,7 @@ class StatusInfo(msgspec.Struct):
     detail: str
     next_commit_at: str | None
     budget: dict[str, Any] | None
+    objects: ObjectsInfo | None = None
 
 
 def _shape(each: Snapshot) -> SnapshotInfo:
@@ -170,4 +183,12 @@ async def get_status(call: Call[None, NoQuery]) -> StatusInfo:
         detail=status.detail,
         next_commit_at=maybe_rfc3339(status.next_commit_at),
         budget=status.budget,
+        objects=_objects(call),
     )
+
+
+def _objects(call: Call[None, NoQuery]) -> ObjectsInfo | None:
+    if call.services.follower is None:
+        return None
+    status = call.services.follower.status(call.project.id)
+    return ObjectsInfo(status.where, status.snapshot, status.state, status.detail, maybe_rfc3339(status.next_at))

@@ -29,8 +29,9 @@ def snapshot(
 ) -> int:
     """Commit what is not committed yet, now.
 
-    Without PROJECT: of every project, as for cron. With PATHs only those. Exit status 0: committed, or nothing to commit;
-    1: failed (stderr says why: perhaps somebody else moved the branch); 2: files are in conflict.
+    What others pushed is pulled first. Without PROJECT: of every project, as for cron. With PATHs only those. Exit status
+    0: committed, or nothing to commit; 1: failed (stderr says why: perhaps the branch is gone); 2: files are in conflict,
+    and were held back.
 
     \b
     quire snapshot
@@ -66,7 +67,15 @@ async def _one(client: Client, project: str, body: dict[str, Any]) -> int:
     if made["state"] == "failed":
         return await _say_why(client, project, made)
     say(f"{project}: {_outcome(made)}")
-    return 0
+    return await in_conflict(client, project)
+
+
+async def in_conflict(client: Client, project: str) -> int:
+    """Names what is in conflict: the exit status."""
+    found = (await client.get(f"/projects/{project}/conflicts"))["conflicts"]
+    for each in found:
+        note(f"{project}: {each['path']} is in conflict ({each['kind']})")
+    return CONFLICTS if found else 0
 
 
 async def _newest(client: Client, project: str) -> Any:

@@ -1,0 +1,33 @@
+"""Work on many things side by side, as many at once as somebody allows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_once: int) -> None:
+    """Items are taken one by one, so that they need not all be there. The first failure stops the rest and is raised as
+    itself, not inside a group."""
+    waiting = iter(items)
+    failures: list[Exception] = []
+
+    async with anyio.create_task_group() as tasks:
+
+        async def go_on() -> None:
+            for item in waiting:
+                try:
+                    await work(item)
+                except Exception as error:  # noqa: BLE001 - raised below
+                    failures.append(error)
+                    tasks.cancel_scope.cancel()
+                    return
+
+        for _ in range(at_once):
+            tasks.start_soon(go_on)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,669 @@
+"""What others push comes into the live files: real git pushes into the bare repository, the table of a pull, conflicts."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from collab import bases, conflicts
+from collab.conflicts import FileConflict
+from collab.errors import Conflict, NotFound
+from collab.ids import Path
+from snapshots import journal
+from snapshots.puller import Pulled
+from tests.collab.peers import Peer
+from tests.snapshots.git import commit_all, git
+from tests.snapshots.house import ALICE, BOB, House, house
+
+pytestmark = pytest.mark.anyio
+
+TEN = "".join(f"line {number}\n" for number in range(10))
+
+
+@pytest.fixture
+async def home(tmp_path: pathlib.Path) -> AsyncIterator[House]:
+    async with house(tmp_path) as made:
+        yield made
+
+
+class Copy:
+    """A clone in which bob works with git."""
+
+    def __init__(self, home: House, folder: pathlib.Path) -> None:
+        self.home = home
+        self.folder = folder
+
+    def fresh(self) -> Copy:
+        if self.folder.exists():
+            git(self.folder, "fetch", "--quiet", "--prune")
+            git(self.folder, "reset", "--quiet", "--hard", "origin/main")
+        else:
+            git(self.folder.parent, "clone", "--quiet", str(self.home.repository), self.folder.name)
+        return self
+
+    def write(self, path: str, content: str | bytes) -> Copy:
+        place = self.folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content.encode() if isinstance(content, str) else content)
+        return self
+
+    def run(self, *arguments: str) -> Copy:
+        git(self.folder, *arguments)
+        return self
+
+    def push(self, *options: str) -> str:
+        sha = commit_all(self.folder)
+        git(self.folder, "push", "--quiet", *options, "origin", "HEAD:main")
+        return sha
+
+
+@pytest.fixture
+def bob(home: House, tmp_path: pathlib.Path) -> Copy:
+    return Copy(home, tmp_path / "bob")
+
+
+async def committed(home: House, **files: str | bytes) -> None:
+    for path, content in files.items():
+        await home.write(path.replace("__", "/").replace("_", "."), content)
+    made = await home.snapshotter.snapshot(home.project)
+    assert made.state == "done", made.detail
+
+
+async def pull(home: House) -> Pulled:
+    """And once more, which changes nothing."""
+    pulled = await home.snapshotter.pull(home.project)
+    before = await everything(home)
+    again = await home.snapshotter.pull(home.project)
+    assert again.merged == ()
+    assert again.conflicts == pulled.conflicts
+    assert await everything(home) == before
+    return pulled
+
+
+async def everything(home: House) -> object:
+    rows = await home.store.tree_with_deleted(home.project.id)
+    collections = ("bases", "conflicts", "branches")
+    records = [await home.store.records(each, home.project.id) for each in collections]
+    return sorted((row.id, row.path, row.head, row.sha, row.deleted_at) for row in rows), records
+
+
+async def conflict(home: House) -> FileConflict:
+    (found,) = await conflicts.still_open(home.store, home.project.id)
+    return found
+
+
+async def settle(home: House, take: str) -> None:
+    await home.snapshotter.settling.settle(home.project, (await conflict(home)).id, take=take, actor=ALICE)  # type: ignore[arg-type]
+
+
+async def goes_out(home: House) -> None:
+    """The next commit is a fast-forward of what was pushed, holds what is live, and then nothing is left."""
+    before = git(home.repository, "rev-parse", "main")
+    await home.snapshotter.snapshot(home.project)
+    git(home.repository, "merge-base", "--is-ancestor", before, "main")
+    assert git(home.repository, "fsck", "--strict", "--full", "--no-dangling") == ""
+    names = git(home.repository, "ls-tree", "-rz", "--name-only", "main").split("\0")
+    assert sorted(filter(None, names)) == sorted(await home.files())
+    assert await home.workspace.changed(home.project) == []
+
+
+# the table
+
+
+async def test_what_bob_pushed_is_there(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n", b_md="two\n", gone_md="gone\n", latin_txt=b"caf\xe9")
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    bob.fresh().write("a.md", "one, better\n").write("new/c.md", "three\n").write("latin.txt", b"caf\xe9s").run(
+        "rm", "-q", "gone.md"
+    )
+    head = bob.push()
+    pulled = await pull(home)
+    assert (pulled.head, pulled.state) == (head, "done")
+    assert sorted(pulled.merged) == ["a.md", "gone.md", "latin.txt", "new/c.md"]
+    assert await home.files() == {
+        "a.md": b"one, better\n", "b.md": b"two\n", "new/c.md": b"three\n", "latin.txt": b"caf\xe9s",
+    }  # fmt: skip
+    assert (await home.workspace.stat(home.project, Path("a.md"))).id == row.id
+    assert await home.workspace.changed(home.project) == []
+    assert (await home.snapshotter.snapshot(home.project)).state == "nothing"
+    kinds = [event.kind for event in await home.workspace.events(home.project, 0)]
+    assert kinds.count("pulled") == 1
+
+
+async def test_both_changed_other_lines(home: House, bob: Copy) -> None:
+    await committed(home, a_md=TEN)
+    bob.fresh().write("a.md", TEN.replace("line 8", "bob's line 8")).push()
+    await home.write("a.md", TEN.replace("line 2", "alice's line 2"))
+    assert (await pull(home)).state == "done"
+    both = TEN.replace("line 2", "alice's line 2").replace("line 8", "bob's line 8")
+    assert await home.files() == {"a.md": both.encode()}
+    (change,) = await home.workspace.changes(home.project)
+    assert (change.path, change.change) == ("a.md", "modified")
+    assert ALICE in change.actors
+    await goes_out(home)
+    assert git(home.repository, "diff", "--numstat", "main~1", "main") == "1\t1\ta.md"
+    assert "Co-authored-by: Alice" in git(home.repository, "log", "-1", "--format=%B", "main")
+
+
+async def test_discard_after_a_merge_gives_what_was_pushed(home: House, bob: Copy) -> None:
+    await committed(home, a_md=TEN)
+    pushed = TEN.replace("line 8", "bob's line 8")
+    bob.fresh().write("a.md", pushed).push()
+    await home.write("a.md", TEN.replace("line 2", "alice's line 2"))
+    await pull(home)
+    await home.workspace.discard(home.project, Path("a.md"), ALICE)
+    assert await home.files() == {"a.md": pushed.encode()}
+    assert await home.workspace.changed(home.project) == []
+
+
+async def test_both_made_the_same(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n")
+    bob.fresh().write("a.md", "two\n").write("b.md", "new\n").push()
+    await home.write("a.md", "two\n")
+    await home.write("b.md", "new\n")
+    heads = {row.path: row.head for row in await home.store.tree(home.project.id)}
+    assert (await pull(home)).merged == ()
+    assert {row.path: row.head for row in await home.store.tree(home.project.id)} == heads
+    assert await home.workspace.changed(home.project) == []
+
+
+async def test_both_deleted_it_and_ours_alone_goes_out(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n", c_md="c\n")
+    bob.fresh().run("rm", "-q", "a.md").push()
+    for path in ("a.md", "b.md"):
+        await home.workspace.delete(home.project, Path(path), ALICE)
+    assert (await pull(home)).merged == ()
+    assert set(await bases.bases(home.store, home.project.id)) == {"b.md", "c.md"}
+    await goes_out(home)
+
+
+async def test_the_same_lines_are_a_conflict_and_others_go_on(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\ntwo\nthree\n", b_md="b\n")
+    bob.fresh().write("a.md", "one\nbob\nthree\n").write("b.md", "b by bob\n").push()
+    await home.write("a.md", "one\nalice\nthree\n")
+    await home.write("c.md", "c\n")
+    pulled = await pull(home)
+    found = await conflict(home)
+    assert (pulled.state, pulled.conflicts, pulled.merged) == ("conflicts", (found.id,), ("b.md",))
+    assert (found.kind, found.path) == ("modify/modify", "a.md")
+    ((hunk),) = found.hunks
+    assert (hunk.base, hunk.ours, hunk.theirs, hunk.ours_line) == ("two\n", "alice\n", "bob\n", 2)
+    assert (await home.files())["a.md"] == b"one\nalice\nthree\n"
+    status = await home.snapshotter.status(home.project)
+    assert (status.state, status.conflicts) == ("conflicts", 1)
+    made = await home.snapshotter.snapshot(home.project)
+    assert [each.path for each in made.files] == ["c.md"]
+    assert git(home.repository, "show", "main:a.md") == "one\nbob\nthree"
+    await home.write("a.md", "zero\none\nalice\nthree\n")
+    assert (await home.snapshotter.snapshot(home.project)).state == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("take", "text"),
+    [
+        ("ours", "one\nalice\nthree\nfour, bob\n"),
+        ("theirs", "one\nbob\nthree\nfour, bob\n"),
+        ("both", "one\nalice\nbob\nthree\nfour, bob\n"),
+    ],
+)
+async def test_a_conflict_is_decided(home: House, bob: Copy, take: str, text: str) -> None:
+    await committed(home, a_md="one\ntwo\nthree\nfour\n")
+    bob.fresh().write("a.md", "one\nbob\nthree\nfour, bob\n").push()
+    await home.write("a.md", "one\nalice\nthree\nfour\n")
+    await pull(home)
+    found = await conflict(home)
+    await settle(home, take)
+    assert await home.files() == {"a.md": text.encode()}
+    assert (await home.snapshotter.status(home.project)).conflicts == 0
+    with pytest.raises(Conflict):
+        await home.snapshotter.settling.settle(home.project, found.id, take="ours", actor=ALICE)
+    viewed = await home.snapshotter.settling.view(home.project, found.id)
+    assert (viewed.conflict.state, viewed.conflict.taken) == ("resolved", take)
+    assert await home.snapshotter.settling.kept(found.ours) == b"one\nalice\nthree\nfour\n"
+    assert await home.snapshotter.settling.kept(found.theirs) == b"one\nbob\nthree\nfour, bob\n"
+    await goes_out(home)
+    assert git(home.repository, "show", "main:a.md") == text.rstrip("\n")
+
+
+async def test_a_conflict_is_decided_by_hand(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n")
+    bob.fresh().write("a.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    await pull(home)
+    await home.snapshotter.settling.settle(home.project, (await conflict(home)).id, text=b"we\n", actor=BOB)
+    assert await home.files() == {"a.md": b"we\n"}
+    await goes_out(home)
+
+
+async def test_two_files_of_one_name(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n")
+    bob.fresh().write("new.md", "bob\n").write("same.md", "same\n").push()
+    await home.write("new.md", "alice\n")
+    await home.write("same.md", "same\n")
+    await pull(home)
+    assert (await conflict(home)).kind == "add/add"
+    await settle(home, "both")
+    assert (await home.files())["new.md"] == b"alice\nbob\n"
+    await goes_out(home)
+
+
+@pytest.mark.parametrize(("take", "left"), [("ours", True), ("theirs", False)])
+async def test_bob_deleted_what_alice_changed(home: House, bob: Copy, take: str, left: bool) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    bob.fresh().run("rm", "-q", "a.md").push()
+    await home.write("a.md", "alice\n")
+    await pull(home)
+    assert (await conflict(home)).kind == "modify/delete"
+    assert (await home.files())["a.md"] == b"alice\n"
+    assert (await home.snapshotter.snapshot(home.project)).state == "nothing"
+    await settle(home, take)
+    assert ("a.md" in await home.files()) is left
+    await goes_out(home)
+
+
+@pytest.mark.parametrize(("take", "left"), [("ours", False), ("theirs", True)])
+async def test_alice_deleted_what_bob_changed(home: House, bob: Copy, take: str, left: bool) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    before = await home.workspace.stat(home.project, Path("a.md"))
+    bob.fresh().write("a.md", "bob\n").push()
+    await home.workspace.delete(home.project, Path("a.md"), ALICE)
+    await pull(home)
+    assert (await conflict(home)).kind == "delete/modify"
+    assert (await home.files())["a.md"] == b"bob\n"
+    assert (await home.workspace.stat(home.project, Path("a.md"))).id == before.id
+    await settle(home, take)
+    assert ("a.md" in await home.files()) is left
+    await goes_out(home)
+
+
+async def test_bytes_that_both_changed(home: House, bob: Copy) -> None:
+    await committed(home, a_bin=b"\xff\x00", b_bin=b"\xff\x01")
+    bob.fresh().write("a.bin", b"\xff\x02").write("b.bin", "text now\n").push()
+    await home.write("a.bin", b"\xff\x03")
+    await pull(home)
+    assert (await conflict(home)).kind == "binary"
+    assert await home.files() == {"a.bin": b"\xff\x03", "b.bin": b"text now\n"}
+    await settle(home, "theirs")
+    assert (await home.files())["a.bin"] == b"\xff\x02"
+    await goes_out(home)
+
+
+async def test_a_file_becomes_a_symlink_while_alice_edits_it(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    bob.fresh().run("rm", "-q", "a.md")
+    (bob.folder / "a.md").symlink_to("b.md")
+    bob.push()
+    await home.write("a.md", "alice\n")
+    await pull(home)
+    assert (await conflict(home)).kind == "type"
+    await settle(home, "theirs")
+    assert (await home.workspace.stat(home.project, Path("a.md"))).kind == "symlink"
+    await goes_out(home)
+
+
+async def test_modes_line_endings_and_boms_merge_by_themselves(home: House, bob: Copy) -> None:
+    await committed(home, a_sh=TEN, b_txt=TEN)
+    bob.fresh().run("update-index", "--chmod=+x", "a.sh").write(
+        "b.txt", b"\xef\xbb\xbf" + TEN.replace("\n", "\r\n").encode()
+    )
+    (bob.folder / "a.sh").chmod(0o755)
+    bob.push()
+    await home.write("a.sh", TEN + "alice\n")
+    await home.write("b.txt", TEN + "alice\n")
+    assert (await pull(home)).state == "done"
+    assert (await home.workspace.stat(home.project, Path("a.sh"))).mode == 0o100755
+    assert await home.files() == {
+        "a.sh": (TEN + "alice\n").encode(),
+        "b.txt": b"\xef\xbb\xbf" + (TEN + "alice\n").replace("\n", "\r\n").encode(),
+    }
+    await goes_out(home)
+
+
+# where things stand
+
+
+async def test_a_rename_takes_document_history_and_cursors_along(home: House, bob: Copy) -> None:
+    await committed(home, a_md=TEN, b_md="b\n")
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    bob.fresh().run("mv", "a.md", "moved.md").write("moved.md", TEN + "bob\n").push()
+    await home.write("a.md", "alice\n" + TEN)
+    pulled = await pull(home)
+    assert pulled.state == "done"
+    moved = await home.workspace.stat(home.project, Path("moved.md"))
+    assert moved.id == row.id
+    assert await home.files() == {"moved.md": ("alice\n" + TEN + "bob\n").encode(), "b.md": b"b\n"}
+    await goes_out(home)
+
+
+async def test_alice_renamed_what_bob_changed(home: House, bob: Copy) -> None:
+    await committed(home, a_md=TEN)
+    bob.fresh().write("a.md", TEN + "bob\n").push()
+    await home.workspace.move(home.project, Path("a.md"), Path("b.md"), ALICE)
+    assert (await pull(home)).state == "done"
+    assert await home.files() == {"b.md": (TEN + "bob\n").encode()}
+    await goes_out(home)
+
+
+@pytest.mark.parametrize(
+    ("take", "names"), [("ours", ["alice.md"]), ("theirs", ["bob.md"]), ("both", ["alice.md", "bob.md"])]
+)
+async def test_both_renamed_it(home: House, bob: Copy, take: str, names: list[str]) -> None:
+    await committed(home, a_md=TEN)
+    bob.fresh().run("mv", "a.md", "bob.md").push()
+    await home.workspace.move(home.project, Path("a.md"), Path("alice.md"), ALICE)
+    await pull(home)
+    assert (await conflict(home)).kind == "rename"
+    assert (await home.snapshotter.snapshot(home.project)).state == "nothing"
+    await settle(home, take)
+    assert sorted(await home.files()) == names
+    await goes_out(home)
+
+
+@pytest.mark.parametrize("take", ["ours", "theirs"])
+async def test_bob_renamed_onto_a_name_that_alice_took(home: House, bob: Copy, take: str) -> None:
+    await committed(home, a_md=TEN)
+    bob.fresh().run("mv", "a.md", "b.md").push()
+    await home.write("b.md", "alice\n")
+    await pull(home)
+    assert (await conflict(home)).kind == "rename"
+    await settle(home, take)
+    assert await home.files() == (
+        {"a.md": TEN.encode(), "b.md": b"alice\n"} if take == "ours" else {"b.md": TEN.encode()}
+    )
+    await goes_out(home)
+
+
+@pytest.mark.parametrize("take", ["ours", "theirs"])
+async def test_a_file_where_alice_made_a_directory(home: House, bob: Copy, take: str) -> None:
+    await committed(home, a_md="a\n")
+    bob.fresh().write("docs", "a file\n").push()
+    await home.write("docs/b.md", "alice\n")
+    await pull(home)
+    assert (await conflict(home)).kind == "type"
+    await settle(home, take)
+    assert sorted(await home.files()) == (["a.md", "docs/b.md"] if take == "ours" else ["a.md", "docs"])
+    await goes_out(home)
+
+
+async def test_a_file_becomes_a_directory(home: House, bob: Copy) -> None:
+    await committed(home, docs="a file\n", a__b_md="b\n")
+    bob.fresh().run("rm", "-q", "docs", "a/b.md").write("docs/a.md", "in it\n").write("a", "a file now\n").push()
+    assert (await pull(home)).state == "done"
+    assert await home.files() == {"docs/a.md": b"in it\n", "a": b"a file now\n"}
+
+
+@pytest.mark.parametrize(
+    ("take", "names"), [("ours", ["readme.md"]), ("theirs", ["README.md"]), ("both", ["README.md", "readme.md"])]
+)
+async def test_names_that_differ_in_case_alone(home: House, bob: Copy, take: str, names: list[str]) -> None:
+    await committed(home, a_md="a\n")
+    bob.fresh().write("README.md", "bob\n").push()
+    await home.write("readme.md", "alice\n")
+    await pull(home)
+    assert (await conflict(home)).kind == "add/add"
+    await settle(home, take)
+    assert sorted(await home.files()) == sorted(["a.md", *names])
+    await goes_out(home)
+
+
+async def test_twins_that_git_brings_are_carried(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n")
+    bob.fresh().write("README.md", "one\n").write("readme.md", "two\n").write("café", "3").write(
+        "cafe\u0301", "4"
+    ).push()
+    assert (await pull(home)).state == "done"
+    assert len(await home.files()) == 5
+
+
+# the branch
+
+
+async def test_a_push_into_an_empty_repository(home: House, bob: Copy) -> None:
+    await home.snapshotter.status(home.project)
+    git(bob.folder.parent, "init", "--quiet", "--initial-branch=main", "bob")
+    git(bob.folder, "remote", "add", "origin", str(home.repository))
+    head = bob.write("a.md", "bob\n").push()
+    await home.write("b.md", "alice\n")
+    assert (await pull(home)).head == head
+    await goes_out(home)
+
+
+async def test_history_that_was_rewritten(home: House, bob: Copy) -> None:
+    await committed(home, a_md=TEN, b_md="b\n")
+    await committed(home, a_md=TEN + "more\n")
+    bob.fresh().run("reset", "--quiet", "--hard", "HEAD~1").write("b.md", "bob\n").push("--force")
+    git(home.repository, "reflog", "expire", "--expire=now", "--all")
+    git(home.repository, "gc", "--quiet", "--prune=now")
+    await home.write("a.md", "alice\n" + TEN + "more\n")
+    assert (await pull(home)).state == "done"
+    assert await home.files() == {"a.md": ("alice\n" + TEN).encode(), "b.md": b"bob\n"}
+    await goes_out(home)
+
+
+async def test_a_branch_that_is_gone_is_said_and_not_made_again(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n")
+    bob.fresh()
+    git(home.repository, "update-ref", "-d", "refs/heads/main")
+    await home.write("a.md", "alice\n")
+    pulled = await home.snapshotter.pull(home.project)
+    assert pulled.state == "failed"
+    assert "is gone" in pulled.detail
+    failed = await home.snapshotter.snapshot(home.project)
+    assert failed.state == "failed"
+    assert (await home.snapshotter.status(home.project)).state == "failed"
+    # What the message says to do, done by hand.
+    _, _, _, *arguments = failed.detail.partition("back with: ")[2].split()
+    git(home.repository, *arguments)
+    assert (await home.snapshotter.snapshot(home.project)).state == "done"
+
+
+async def test_an_old_conflict_is_over_when_the_branch_goes_back(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n")
+    bob.fresh().write("a.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    await pull(home)
+    found = await conflict(home)
+    bob.fresh().write("a.md", "one\n").push()
+    assert (await pull(home)).conflicts == ()
+    assert (await conflicts.conflict(home.store, home.project.id, found.id)).state == "gone"  # type: ignore[union-attr]
+    await goes_out(home)
+
+
+async def test_bob_pushes_again_to_a_file_in_conflict(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n")
+    bob.fresh().write("a.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    first = (await pull(home)).conflicts
+    bob.fresh().write("a.md", "bob again\n").write("b.md", "b\n").push()
+    second = await pull(home)
+    assert len(second.conflicts) == 1
+    assert second.conflicts != first
+    states = {each.id: each.state for each in await conflicts.conflicts(home.store, home.project.id)}
+    assert states == {first[0]: "gone", second.conflicts[0]: "open"}
+    bob.fresh().write("b.md", "b, better\n").push()
+    assert (await pull(home)).conflicts == second.conflicts
+    await settle(home, "theirs")
+    assert (await home.files())["a.md"] == b"bob again\n"
+    await goes_out(home)
+
+
+@pytest.mark.parametrize(("policy", "text"), [("ours", b"alice\n"), ("theirs", b"bob\n")])
+async def test_a_policy_decides_and_the_loser_is_kept(home: House, bob: Copy, policy: str, text: bytes) -> None:
+    await committed(home, a_md="one\n")
+    bob.fresh().write("a.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    pulled = await home.snapshotter.pull(home.project, policy=policy)  # type: ignore[arg-type]
+    assert (pulled.state, pulled.conflicts) == ("done", ())
+    assert await home.files() == {"a.md": text}
+    (found,) = await conflicts.conflicts(home.store, home.project.id)
+    assert (found.state, found.taken) == ("resolved", policy)
+    assert await home.snapshotter.settling.kept(found.ours) == b"alice\n"
+    assert await home.snapshotter.settling.kept(found.theirs) == b"bob\n"
+    await goes_out(home)
+
+
+async def test_a_snapshot_pulls_first(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n")
+    theirs = bob.fresh().write("b.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    made = await home.snapshotter.snapshot(home.project)
+    assert (made.state, made.parent) == ("done", theirs)
+    branch = await journal.branch(home.store, home.project.id)
+    assert branch is not None
+    assert branch.commit == made.commit == git(home.repository, "rev-parse", "main")
+    assert await home.files() == {"a.md": b"alice\n", "b.md": b"bob\n"}
+
+
+async def test_the_branch_goes_back_and_forth(home: House, bob: Copy) -> None:
+    """The same conflict is found again after it was over, and after it was decided."""
+    await committed(home, a_md="one\n")
+    first = git(home.repository, "rev-parse", "main")
+    second = bob.fresh().write("a.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    seen: set[str] = set()
+    for _ in range(3):
+        git(home.repository, "update-ref", "refs/heads/main", second)
+        seen.update((await pull(home)).conflicts)
+        git(home.repository, "update-ref", "refs/heads/main", first)
+        assert (await pull(home)).conflicts == ()
+    assert len(seen) == 3
+    git(home.repository, "update-ref", "refs/heads/main", second)
+    await pull(home)
+    await settle(home, "ours")
+    await goes_out(home)
+
+
+async def test_what_a_pull_deleted_comes_back_as_the_same_file(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    bob.fresh().run("rm", "-q", "a.md").push()
+    await pull(home)
+    assert sorted(await home.files()) == ["b.md"]
+    bob.write("a.md", "back\n").push()
+    await pull(home)
+    again = await home.workspace.stat(home.project, Path("a.md"))
+    assert (again.id, (await home.files())["a.md"]) == (row.id, b"back\n")
+    await home.write("a.md", "back, and edited\n")
+    await goes_out(home)
+
+
+async def test_a_file_in_conflict_is_held_back_wherever_it_goes(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n")
+    bob.fresh().write("a.md", "bob\n").write("new.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    await home.write("new.md", "alice\n")
+    await pull(home)
+    await home.workspace.move(home.project, Path("a.md"), Path("b.md"), ALICE)
+    await home.workspace.move(home.project, Path("new.md"), Path("newer.md"), ALICE)
+    assert (await home.snapshotter.snapshot(home.project)).state == "nothing"
+    for found in await conflicts.still_open(home.store, home.project.id):
+        await home.snapshotter.settle(home.project, found.id, take="both", actor=ALICE)
+    assert await home.files() == {"b.md": b"alice\nbob\n", "newer.md": b"alice\nbob\n"}
+    await goes_out(home)
+
+
+async def test_a_file_in_conflict_that_alice_deletes(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n", b_md="b\n")
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    bob.fresh().write("a.md", "bob\n").push()
+    await home.write("a.md", "alice\n")
+    await pull(home)
+    await home.workspace.delete(home.project, Path("a.md"), ALICE)
+    await settle(home, "theirs")
+    assert (await home.workspace.stat(home.project, Path("a.md"))).id == row.id
+    assert (await home.files())["a.md"] == b"bob\n"
+    await goes_out(home)
+
+
+async def test_names_that_no_git_would_check_out_stay_in_the_repository(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n")
+    bob.fresh()
+    blob = git(home.repository, "hash-object", "-w", "--stdin", stdin=b"evil\n")
+    inner = git(home.repository, "mktree", stdin=f"100644 blob {blob}\tconfig\n".encode())
+    good = git(home.repository, "ls-tree", "main")
+    root = git(home.repository, "mktree", stdin=f"{good}\n040000 tree {inner}\t.git\n".encode())
+    commit = git(home.repository, "commit-tree", root, "-p", "main", "-m", "evil")
+    git(home.repository, "update-ref", "refs/heads/main", commit)
+    assert (await pull(home)).state == "done"
+    assert await home.files() == {"a.md": b"a\n"}
+    await home.write("a.md", "alice\n")
+    assert (await home.snapshotter.snapshot(home.project)).state == "done"
+    assert git(home.repository, "ls-tree", "-r", "--name-only", "main").split("\n") == [".git/config", "a.md"]
+
+
+async def test_a_large_file(home: House, bob: Copy) -> None:
+    """Merged beside the room; alice types meanwhile."""
+    lines = [f"this is line {number} of many\n" for number in range(20_000)]
+    await committed(home, a_md="".join(lines))
+    lines[15_000] = "bob was here\n"
+    bob.fresh().write("a.md", "".join(lines)).push()
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    async with home.workspace.rooms.use(row.id) as room:
+        alice = Peer("alice")
+        alice.connect(room)
+        await alice.until(lambda: alice.synced)
+        alice.type("alice was here\n", at=0)
+        await alice.until_saved()
+        assert (await pull(home)).state == "done"
+        expected = "alice was here\n" + "".join(lines)
+        await alice.until(lambda: alice.text == expected)
+        room.leave(alice.member)
+        alice.close()
+    await goes_out(home)
+
+
+async def test_whoever_edits_a_file_that_bob_deleted_is_told(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    bob.fresh().run("rm", "-q", "a.md").push()
+    async with home.workspace.rooms.use(row.id) as room:
+        alice = Peer("alice")
+        alice.connect(room)
+        await alice.until(lambda: alice.synced)
+        assert (await home.snapshotter.pull(home.project)).state == "done"
+        assert await alice.until_closed() == 4404
+        alice.close()
+
+
+async def test_a_file_that_cannot_be_read_holds_up_nothing_else(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    row = await home.workspace.stat(home.project, Path("a.md"))
+    await home.store.quarantine(row.id, "broken")
+    bob.fresh().write("a.md", "bob\n").write("b.md", "bob\n").push()
+    assert (await home.snapshotter.pull(home.project)).merged == ("b.md",)
+    await home.store.quarantine(row.id, None)
+    bob.write("b.md", "bob again\n").push()
+    assert sorted((await home.snapshotter.pull(home.project)).merged) == ["a.md", "b.md"]
+    assert await home.files() == {"a.md": b"bob\n", "b.md": b"bob again\n"}
+
+
+async def test_a_decision_about_what_is_not_there(home: House) -> None:
+    with pytest.raises(NotFound):
+        await home.snapshotter.settle(home.project, "none", take="ours", actor=ALICE)
+
+
+@pytest.mark.parametrize("policy", ["ours", "theirs"])
+async def test_a_policy_decides_every_kind(home: House, bob: Copy, policy: str) -> None:
+    await committed(home, a_md=TEN, b_md="b\n", c_md="c\n", d_md="d\n" + TEN, e_bin=b"\xff")
+    bob.fresh().run("rm", "-q", "b.md").run("mv", "d.md", "bob.md")
+    bob.write("a.md", "bob\n").write("c.md", "bob\n").write("e.bin", b"\xff\x01").write("dir", "file\n").push()
+    await home.write("a.md", "alice\n")
+    await home.write("b.md", "alice\n")
+    await home.workspace.delete(home.project, Path("c.md"), ALICE)
+    await home.workspace.move(home.project, Path("d.md"), Path("alice.md"), ALICE)
+    await home.write("e.bin", b"\xff\x02")
+    await home.write("dir/f.md", "alice\n")
+    pulled = await home.snapshotter.pull(home.project, policy=policy)  # type: ignore[arg-type]
+    assert (pulled.state, pulled.conflicts) == ("done", ())
+    names = {
+        "ours": ["a.md", "alice.md", "b.md", "dir/f.md", "e.bin"],
+        "theirs": ["a.md", "bob.md", "c.md", "dir", "e.bin"],
+    }
+    found = await home.files()
+    assert sorted(found) == names[policy]
+    assert found["a.md"] == (b"alice\n" if policy == "ours" else b"bob\n")
+    assert found["e.bin"] == (b"\xff\x02" if policy == "ours" else b"\xff\x01")
+    assert len(await conflicts.conflicts(home.store, home.project.id)) == 6
+    await goes_out(home)
