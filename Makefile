@@ -65,7 +65,7 @@ lock: $(VENV)/.dev ## Resolve the dependencies again, newest first, into the two
 	@$(BIN)/uv pip compile pyproject.toml --extra build --extra dev --upgrade --constraints requirements.lock \
 		--output-file requirements-dev.lock $(LOCK)
 
-LOCK := --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-annotate \
+LOCK := --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-strip-extras \
 	--custom-compile-command "make lock"
 
 clean: ## Remove the environment and everything built; never any data
