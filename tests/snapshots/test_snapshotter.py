@@ -265,15 +265,24 @@ async def test_a_commit_is_told_as_an_event(home: House) -> None:
     assert dict(told.data) == {"number": 1, "commit": made.commit, "subject": "By hand"}
 
 
-async def test_another_process_says_why_the_last_round_failed(home: House) -> None:
+async def test_another_process_says_that_the_branch_is_gone(home: House) -> None:
     await home.write("a.md", "one\n")
-    made = await home.snapshotter.snapshot(home.project)
-    tree = git(home.repository, "rev-parse", "HEAD^{tree}")
-    pushed = git(home.repository, "commit-tree", tree, "-p", str(made.commit), "-m", "pushed")
-    git(home.repository, "update-ref", "refs/heads/main", pushed)
+    await home.snapshotter.snapshot(home.project)
+    git(home.repository, "update-ref", "-d", "refs/heads/main")
     another = Snapshotter(home.workspace, home.remotes, home.bus, clock=home.clock)
     assert (await another.status(home.project)).state == "idle", "nothing is uncommitted"
     await home.write("a.md", "two\n")
     status = await another.status(home.project)
     assert status.state == "failed"
-    assert "Somebody else moved the branch" in status.detail
+    assert "main" in status.detail
+
+
+async def test_another_process_takes_a_branch_that_was_pushed_to_for_no_failure(home: House) -> None:
+    await home.write("a.md", "one\n")
+    made = await home.snapshotter.snapshot(home.project)
+    tree = git(home.repository, "rev-parse", "HEAD^{tree}")
+    pushed = git(home.repository, "commit-tree", tree, "-p", str(made.commit), "-m", "pushed")
+    git(home.repository, "update-ref", "refs/heads/main", pushed)
+    await home.write("a.md", "two\n")
+    another = Snapshotter(home.workspace, home.remotes, home.bus, clock=home.clock)
+    assert (await another.status(home.project)).state == "idle", "it is pulled before the next commit"
