@@ -19,6 +19,7 @@ States: a room is open, or it is gone (`gone` says why). Every change of state i
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -69,6 +70,9 @@ HELD_SECONDS: Final = 5.0
 
 ANNOUNCE_SECONDS: Final = 1.0
 """At most one `changed` event per document in this time."""
+
+ANNOUNCE_SPREAD: Final = 0.1
+"""It is told within this time, at random."""
 
 PRESENCE_SECONDS: Final = 0.05
 """At most 20 frames of presence a second."""
@@ -519,6 +523,9 @@ class Room:
         self.position = head
         self.loose += len(entries)
         self.written_at = time.monotonic()
+        if not self._unannounced:
+            # Rooms that begin together must not all announce together, time and again.
+            self._announce_at = max(self._announce_at, time.monotonic() + random.uniform(0.0, ANNOUNCE_SPREAD))
         for entry in entries:
             self._unannounced[entry.actor] = None
 

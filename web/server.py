@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import pathlib
@@ -39,6 +40,8 @@ from web.services import Services
 from web.settings import Settings
 
 SWITCH_INTERVAL: Final = 0.001
+GC_THRESHOLDS: Final = (50_000, 20, 100)
+"""Of the cycle collector: a full collection stops everybody for tens of milliseconds, and little of ours is in cycles."""
 BACKLOG: Final = 2048
 WS_MAX_SIZE: Final = 2 * MESSAGE_LIMIT
 """Bytes of one message: beyond, the connection ends with 1009, which stock peers try again for ever. So it is more than
@@ -77,6 +80,7 @@ class Ready:
 def run(settings: Settings, *, ready: Callable[[Ready], None] | None = None) -> None:
     """Serves until it is told to stop. Prints nothing; `ready` is called from within the event loop."""
     sys.setswitchinterval(SWITCH_INTERVAL)
+    gc.set_threshold(*GC_THRESHOLDS)
     configure_logging(settings)
     with contextlib.closing(bind(settings.host, settings.port)) as listening:
         make_data(settings.data)
