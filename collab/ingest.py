@@ -24,7 +24,6 @@ from collab import paths, text
 from collab.contents import Contents, File, file, object_key
 from collab.errors import Stale
 from collab.ids import ActorId, BlobSha, Millis, Path, ProjectId
-from collab.member import CloseCode
 from collab.merge import Conflicted, Hunk, Merged, Take, choose, merge
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
@@ -180,7 +179,6 @@ class Ingest:
             happened = replace(event(after, "deleted", actor), position=position)
             done = Ingested(after, exact=True)
             await self._rooms.commit([turn], [SetDocument(id=row.id, fields=fields), Emit(happened), *also(done)])
-            turn.room.evict(CloseCode.NO_SUCH_FILE, "the file was deleted")
         return done
 
     async def settle(self, row: Row, also: Callable[[File], Sequence[Change]]) -> None:
@@ -252,10 +250,6 @@ class Ingest:
         elif path != before.path:
             changes.append(Emit(replace(event(before, "moved", actor, path=path), position=position)))
         await self._rooms.commit([turn], [*changes, *also(done)])
-        if plan.kind != "text":
-            turn.room.evict(CloseCode.NO_SUCH_FILE, "this file is no longer text; it is served as bytes")
-        elif before.kind != "text" or back:
-            turn.room.readmit()
         self._contents.remember(row.id, row.sha, row.head)
         return done
 

@@ -31,7 +31,6 @@ from collab.contents import file, object_key, settled
 from collab.document import seed
 from collab.errors import NotFound, PathInvalid, PathTaken, Quarantined, Stale, Unavailable
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
-from collab.member import CloseCode
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
 from collab.store.base import (
@@ -103,7 +102,7 @@ class Tree:
                 leaving = frozenset([now.path] if now.deleted_at is None else [])
                 await self._check_free(row.project, path, leaving=leaving, made_here=False)
                 change = moved(now, path, actor) if now.deleted_at is None else undeleted(now, path, actor)
-                return (await self._shape([change], actor, readmit=True))[0]
+                return (await self._shape([change], actor))[0]
 
         return await again(attempt)
 
@@ -134,9 +133,7 @@ class Tree:
                     raise NotFound(f"there is no file {path!r}", field="path")
                 if row is None and not recursive:
                     raise PathTaken(f"{path!r} is a directory with {len(rows)} files; delete it with recursive=true")
-                return await self._shape(
-                    [deleted(row, actor, now) for row in rows], actor, evict="the file was deleted"
-                )
+                return await self._shape([deleted(row, actor, now) for row in rows], actor)
 
         return await again(attempt)
 
@@ -147,7 +144,7 @@ class Tree:
                 if now.deleted_at is None:
                     return now
                 await self._check_free(row.project, now.path, made_here=False)
-                return (await self._shape([undeleted(now, now.path, actor)], actor, readmit=True))[0]
+                return (await self._shape([undeleted(now, now.path, actor)], actor))[0]
 
         return await again(attempt)
 
@@ -165,13 +162,11 @@ class Tree:
                         raise _taken(row.path)
                 for clash in file_and_directory(live, {row.path for row in gone}):
                     raise _clash(clash)
-                return await self._shape([undeleted(row, row.path, actor) for row in gone], actor, readmit=True)
+                return await self._shape([undeleted(row, row.path, actor) for row in gone], actor)
 
         return await again(attempt)
 
-    async def _shape(
-        self, changes: Sequence[Reshape], actor: ActorId, *, evict: str | None = None, readmit: bool = False
-    ) -> list[Row]:
+    async def _shape(self, changes: Sequence[Reshape], actor: ActorId) -> list[Row]:
         """Rooms that are open take a turn, and so do texts whose SHA the catalog does not know; of the others, only the log
         and the catalog are changed."""
         appends: list[Append] = []
@@ -196,11 +191,6 @@ class Tree:
                 catalog += [SetDocument(id=row.id, fields=updated), Emit(told)]
                 after.append(replace(current, head=head, updated_by=actor, **updated))
             await self._rooms.commit(turns, catalog, appends)
-            for turn in turns:
-                if evict is not None:
-                    turn.room.evict(CloseCode.NO_SUCH_FILE, evict)
-                if readmit and turn.row.kind == "text":
-                    turn.room.readmit()
         return sorted(after, key=lambda row: paths.to_bytes(row.path))
 
     async def _turn(self, stack: AsyncExitStack, row: Row) -> Turn | None:

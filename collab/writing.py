@@ -24,7 +24,6 @@ from collab import bases, history, text
 from collab.contents import Contents, file, object_key
 from collab.errors import Conflict, Invalid, NotFound, Overlap
 from collab.ids import ActorId, BlobSha, Position
-from collab.member import CloseCode
 from collab.merge import Conflicted, merge
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
@@ -163,7 +162,6 @@ class Writing:
         row = replace(turn.row, kind="text", mode=mode, eol=shape.eol, bom=shape.bom, object=None)
         written = file(row, turn.document.text, position).row
         await self._commit(turn, written)
-        turn.room.readmit()
         return Written(written, created=False, rebased=rebased)
 
     async def _target(
@@ -201,7 +199,6 @@ class Writing:
         position = turn.stage(actor=actor, meta=meta)
         written = replace(row, mode=mode, sha=row.object, size=len(content), head=position, sha_position=position)
         await self._commit(turn, written)
-        turn.room.evict(CloseCode.NO_SUCH_FILE, "this file is no longer text; it is served as bytes")
         return Written(written, created=False, rebased=False)
 
     def _check_unchanged(self, row: Row, if_match: BlobSha | None) -> None:
