@@ -143,6 +143,7 @@ def test_a_branch_that_somebody_moved_is_pulled_and_one_that_is_gone_is_said(
     quire("snapshot", "moved", *here(serving)).ok()
     bare = serving.data / "git" / "moved.git"
     assert git("rev-parse", "main~1", cwd=bare) == pushed
+    committed = git("rev-parse", "main", cwd=bare).strip()
 
     git("update-ref", "-d", "refs/heads/main", cwd=bare)
     write(serving, "moved", "README.md", "# Edited again\n").raise_for_status()
@@ -152,6 +153,10 @@ def test_a_branch_that_somebody_moved_is_pulled_and_one_that_is_gone_is_said(
         assert "moved: The branch main is gone" in ran.err
     assert quire("status", "moved", *here(serving)).status == 1
     assert read(serving, "moved", "README.md").text == "# Edited again\n"
+
+    git("update-ref", "refs/heads/main", committed, cwd=bare)
+    quire("snapshot", "moved", *here(serving)).ok()
+    assert git("show", "main:README.md", cwd=bare) == "# Edited again\n"
 
 
 @pytest.mark.parametrize("name", ["plain", "plain.zip", "plain.tar.gz"])
