@@ -1,11 +1,13 @@
 """The contract GitRemote: one branch of one repository. PLUG.
 
-1. `commit` builds a commit whose only parent is `parent` (None: the branch does not exist yet) and whose tree is the
+1. `commit` builds a commit whose parent is `parent` (None: the branch does not exist yet) and whose tree is the
    parent's tree with `writes` put and `deletes` removed, makes it durable, and moves the branch to it by
    compare-and-swap from `parent`. `BranchMoved` when the branch stands elsewhere: nothing is lost, nothing is moved.
 2. It is never forced. A crash anywhere inside leaves the branch at the old commit or the new one; `find` tells which.
 3. Blobs are named by git's SHA-1. Modes are git's (0o100644, 0o100755, 0o120000, 0o160000).
 4. `BranchMoved` is decided by what the branch holds, never by the text of a message.
+5. `described` and `clone_command` ask nobody. What a host can do beside git (other branches with pull requests, a budget) is
+   in `hosted`.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from __future__ import annotations
 import pathlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import Literal, NewType, Protocol
 
 from collab.errors import Conflict
 from collab.ids import BlobSha, Path, ProjectId
 from collab.store.base import Project
+from snapshots.budget import Left
 
 CommitSha = NewType("CommitSha", str)
 TreeSha = NewType("TreeSha", str)
@@ -54,12 +57,23 @@ class NewCommit:
     author: Author
     at: int
     """Seconds since the epoch: the same intent makes the same commit."""
+    merges: CommitSha | None = None
+    """A second parent, which the repository has. Then it is its tree that `writes` and `deletes` change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
     commit: CommitSha
     tree: TreeSha
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """`url` is for people. `state`: open, merged, or closed without that."""
+
+    number: int
+    url: str
+    state: Literal["open", "merged", "closed"] = "open"
 
 
 class Blobs(Protocol):
@@ -87,7 +101,42 @@ class GitRemote(Protocol):
     def clone_command(self) -> str:
         """What a person types to get a copy."""
 
+    def described(self) -> Mapping[str, object]:
+        """What a status says of it: `kind` (git or github), `repository` (`owner/name`, or a path), `branch`, `clone` (a
+        command), and what else there is to say."""
+
+    @property
+    def hosted(self) -> Hosted | None:
+        """What its host can do beside git; None for a repository that is only that."""
+
     async def aclose(self) -> None: ...
+
+
+class Hosted(Protocol):
+    """A host of repositories: other branches of this one, pull requests, and how much may be asked for. Done twice,
+    whatever is ensured is done once."""
+
+    @property
+    def account(self) -> int:
+        """The same for all that share one budget."""
+
+    def on(self, branch: str) -> GitRemote:
+        """Another branch of the same repository, limited to the same files."""
+
+    async def ensure_branch(self, name: str, at: CommitSha) -> CommitSha:
+        """The branch exists: made at `at` when it does not. Where it stands."""
+
+    async def ensure_pull_request(self, branch: str, onto: str, title: str, body: str) -> PullRequest:
+        """The open pull request of `branch` onto `onto`. One that is there keeps its words: people may have changed them."""
+
+    async def pull_request(self, number: int) -> PullRequest | None:
+        """As it is now; None: there is none of that number."""
+
+    def left(self) -> Left:
+        """What may still be asked for, and whether all of it waits."""
+
+    def spacing(self) -> int:
+        """Milliseconds from one automatic commit to the next, over all that share the budget, so that it lasts."""
 
 
 class Remotes(Protocol):

@@ -28,9 +28,19 @@ import anyio
 from collab.errors import Invalid, NotFound, QuireError
 from collab.ids import BlobSha, Millis, Path
 from snapshots import trees
+from snapshots.budget import Left
 from snapshots.remotes import github_calls as calls
 from snapshots.remotes import github_reading
-from snapshots.remotes.base import Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry, TreeSha
+from snapshots.remotes.base import (
+    Blobs,
+    BranchMoved,
+    CommitSha,
+    Made,
+    NewCommit,
+    PullRequest,
+    TreeEntry,
+    TreeSha,
+)
 from snapshots.remotes.github_calls import quoted
 from snapshots.remotes.github_hub import Answer
 from snapshots.remotes.github_reasons import why
@@ -54,12 +64,6 @@ class Push:
     at: Millis
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequest:
-    number: int
-    url: str
-
-
 class GitHubRemote:
     """See the module."""
 
@@ -72,10 +76,84 @@ class GitHubRemote:
         self._seen: CommitSha | None = None
         self._trees: dict[CommitSha, TreeSha] = {}
         self._held: tuple[str, CommitSha] | None = None
+        self._branches = {branch: self}
+
+    def described(self) -> Mapping[str, object]:
+        facts = self.repository.facts
+        return {
+            "kind": "github",
+            "repository": facts.name,
+            "branch": self.branch,
+            "clone": self.clone_command(),
+            "archived": facts.archived,
+        }
+
+    # What the host can do.
+
+    @property
+    def hosted(self) -> GitHubRemote:
+        return self
+
+    @property
+    def account(self) -> int:
+        return id(self._hub)
+
+    def left(self) -> Left:
+        return self._hub.left()
+
+    def spacing(self) -> int:
+        return self._hub.spacing()
 
     def on(self, branch: str) -> GitHubRemote:
-        """Another branch of the same repository."""
-        return GitHubRemote(self.repository, branch)
+        """The same each time, since it knows what it pushed lately."""
+        if (found := self._branches.get(branch)) is None:
+            found = self._branches[branch] = GitHubRemote(self.repository, branch)
+            found._branches = self._branches
+        return found
+
+    async def ensure_branch(self, name: str, at: CommitSha) -> CommitSha:
+        return await self.on(name)._ensure(at)
+
+    async def ensure_pull_request(self, branch: str, onto: str, title: str, body: str) -> PullRequest:
+        async with self._lock, self._hub.session():
+            if (found := await self._open(branch, onto)) is not None:
+                return found
+            # Not twice: the second would be refused, and looks like a failure. The next round finds the first.
+            asked = {"title": title, "body": body, "head": branch, "base": onto}
+            answer = await self.repository.send("POST", "/pulls", kind="content", json=asked, again=False)
+            if answer.ok:
+                return _pull_request(answer.body)
+            if (found := await self._open(branch, onto)) is not None:
+                return found
+            raise await self._why(answer)
+
+    async def pull_request(self, number: int) -> PullRequest | None:
+        async with self._hub.session():
+            answer = await self.repository.send("GET", f"/pulls/{number}")
+            if answer.ok:
+                return _pull_request(answer.body)
+            if answer.status == 404:
+                return None
+            raise await self._why(answer)
+
+    async def _open(self, branch: str, onto: str) -> PullRequest | None:
+        owner = self.repository.facts.name.partition("/")[0]
+        asked = {"head": f"{owner}:{branch}", "base": onto, "state": "open"}
+        found = await self.repository.send("GET", "/pulls", params=asked)
+        mine = [each for each in found.body if each["head"]["ref"] == branch] if found.ok else []
+        return _pull_request(mine[0]) if mine else None
+
+    async def _ensure(self, at: CommitSha) -> CommitSha:
+        async with self._lock, self._hub.session():
+            if (found := await self._ref()) is not None:
+                return found
+            answer = await self._create(at)
+            found = at if answer.ok else await self._ref()
+            if found is None:
+                raise await self._why(answer)
+            return found
+
+    # The contract.
 
     async def head(self) -> CommitSha | None:
         async with self._hub.session():
@@ -123,37 +201,6 @@ class GitHubRemote:
         async with self._hub.session():
             return await github_reading.find(self.repository, self.branch, trailer, since)
 
-    async def ensure_branch(self, at: CommitSha) -> CommitSha:
-        """The branch exists; made at `at` when it does not. Where it stands."""
-        async with self._lock, self._hub.session():
-            if (found := await self._ref()) is not None:
-                return found
-            answer = await self._create(at)
-            found = at if answer.ok else await self._ref()
-            if found is None:
-                raise await self._why(answer)
-            return found
-
-    async def ensure_pull_request(self, onto: str, title: str, body: str) -> PullRequest:
-        """The open pull request of this branch onto `onto`; made, or brought up to date. Done twice there is one."""
-        async with self._lock, self._hub.session():
-            owner = self.repository.facts.name.partition("/")[0]
-            asked = {"head": f"{owner}:{self.branch}", "base": onto, "state": "open"}
-            found = await self.repository.send("GET", "/pulls", params=asked)
-            mine = [each for each in found.body if each["head"]["ref"] == self.branch] if found.ok else []
-            text = {"title": title, "body": body}
-            if mine and (mine[0]["title"], mine[0]["body"]) == (title, body):
-                return _pull_request(mine[0])
-            if mine:
-                answer = await self.repository.send("PATCH", f"/pulls/{mine[0]['number']}", kind="write", json=text)
-            else:
-                # Not twice: the second would be refused, and looks like a failure. The next round finds the first.
-                asked = {**text, "head": self.branch, "base": onto}
-                answer = await self.repository.send("POST", "/pulls", kind="content", json=asked, again=False)
-            if not answer.ok:
-                raise await self._why(answer)
-            return _pull_request(answer.body)
-
     def clone_command(self) -> str:
         return f"git clone {self.repository.facts.clone_url}"
 
@@ -190,7 +237,7 @@ class GitHubRemote:
     def _now(self, found: CommitSha | None) -> CommitSha | None:
         """What a read means that may be older than our own pushes."""
         now = self._hub.clock()
-        self._pushes = [each for each in self._pushes if now - each.at < LAG]
+        self._pushes = [each for each in self._pushes if 0 <= now - each.at < LAG]
         if any(each.before == found for each in self._pushes):
             return self._pushes[-1].commit
         return found
@@ -212,10 +259,11 @@ class GitHubRemote:
     # A commit.
 
     async def _base(self, new: NewCommit) -> tuple[CommitSha | None, TreeSha | None]:
-        """The parent, if the branch stands there, and its tree."""
+        """The parent, if the branch stands there, and the tree to build upon."""
         found = await self._head(new.parent)
         if found == new.parent:
-            return found, await self._tree_sha(found) if found is not None else None
+            onto = new.merges or found
+            return found, await self._tree_sha(onto) if onto is not None else None
         if new.parent is None and found is not None and (tree := await self._beginning(found, new)) is not None:
             return found, tree
         raise BranchMoved(self.branch, new.parent, found)
@@ -269,7 +317,7 @@ class GitHubRemote:
             raise await self._why(refused.answer, new) from None
 
     async def _make_commit(self, new: NewCommit, tree: TreeSha, parent: CommitSha | None) -> CommitSha:
-        parents = [parent] if parent is not None else []
+        parents = [each for each in (parent, new.merges) if each is not None]
         body = calls.commit_body(new, tree, parents, signed=self._hub.credential.signs)
         answer = await self.repository.send("POST", "/git/commits", kind="content", json=body)
         if not answer.ok:
@@ -332,4 +380,7 @@ def _first_file(new: NewCommit) -> Path:
 
 
 def _pull_request(body: Mapping[str, Any]) -> PullRequest:
-    return PullRequest(body["number"], body["html_url"])
+    number, url = body["number"], body["html_url"]
+    if body.get("merged_at"):
+        return PullRequest(number, url, "merged")
+    return PullRequest(number, url, "open" if body["state"] == "open" else "closed")

@@ -175,6 +175,11 @@ class Hub:
     def left(self) -> Left:
         return budget.left(self.budget, self.limits, self.clock())
 
+    def spacing(self) -> int:
+        """Milliseconds from one automatic commit to the next, so that what is left lasts."""
+        now = self.clock()
+        return budget.between_commits(budget.renewed(self.budget, now), self.limits, now)
+
     def pause_for(self, millis: int, why: str) -> RemotePaused:
         """Nobody sends anything for so long; the error that says so."""
         until = Millis(self.clock() + millis)

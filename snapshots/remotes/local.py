@@ -107,6 +107,20 @@ class LocalRemote:
     def clone_command(self) -> str:
         return f"git clone {shlex.quote(str(self.path.absolute()))}"
 
+    def described(self) -> Mapping[str, object]:
+        path = str(self.path.absolute())
+        return {
+            "kind": "git",
+            "repository": path,
+            "path": path,
+            "branch": self.branch,
+            "clone": self.clone_command(),
+        }
+
+    @property
+    def hosted(self) -> None:
+        """A repository on a disk has no host."""
+
     def held(self) -> AbstractAsyncContextManager[object]:
         """No operation runs inside."""
         return self._lock
@@ -183,7 +197,8 @@ class LocalRemote:
 
     def _commit(self, new: NewCommit) -> Made:
         with self._objects() as store:
-            root = self._tree_sha_in(store, new.parent) if new.parent is not None else None
+            onto = new.merges or new.parent
+            root = self._tree_sha_in(store, onto) if onto is not None else None
             rebuilt = trees.rebuild(root, new.writes, new.deletes, lambda sha: _raw(store, sha))
             made = _commit_object(new, rebuilt.root)
             fresh: list[ShaFile] = [
@@ -443,7 +458,7 @@ def pack(
 def _commit_object(new: NewCommit, root: TreeSha) -> Commit:
     made = Commit()
     made.tree = ObjectID(root.encode())
-    made.parents = [ObjectID(new.parent.encode())] if new.parent is not None else []
+    made.parents = [ObjectID(each.encode()) for each in (new.parent, new.merges) if each is not None]
     made.author = made.committer = f"{new.author.name} <{new.author.email}>".encode()
     made.author_time = made.commit_time = new.at
     made.author_timezone = made.commit_timezone = 0

@@ -68,6 +68,7 @@ async def commit(
     *,
     message: str = "Edit\n",
     at: int = 1_700_000_000,
+    merges: CommitSha | None = None,
 ) -> Made:
     files = {Path(path): each if isinstance(each, tuple) else (each, FILE) for path, each in writes.items()}
     held = {blob_sha(content): content for content, _ in files.values()}
@@ -84,6 +85,7 @@ async def commit(
             message=message,
             author=AUTHOR,
             at=at,
+            merges=merges,
         ),
         blob,
     )
@@ -174,6 +176,28 @@ async def test_submodules_are_kept_without_their_content(remote: GitRemote, judg
     repository = await judge.repository()
     assert git(repository, "ls-tree", made.commit, "lib/") == f"160000 commit {'1' * 40}\tlib/sub"
     assert (await remote.tree(made.commit))[Path("lib/sub")] == entry
+
+
+async def test_a_commit_that_merges_another_is_built_on_its_tree(remote: GitRemote, judge: Judge) -> None:
+    first = await commit(remote, None, {"a": b"1", "gone": b"1"})
+    second = await commit(remote, first.commit, {"a": b"2", "b": b"2"}, ("gone",))
+    third = await commit(remote, second.commit, {"c": b"3"}, merges=first.commit)
+    repository = await judge.repository()
+    assert git(repository, "rev-parse", f"{third.commit}^1", f"{third.commit}^2").split() == [
+        second.commit,
+        first.commit,
+    ]
+    assert git(repository, "ls-tree", "-r", "--name-only", third.commit).split() == ["a", "c", "gone"]
+    assert await remote.head() == third.commit
+    assert git(repository, "fsck", "--strict", "--full") == ""
+
+
+async def test_a_remote_says_what_it_is_and_asks_nobody(remote: GitRemote) -> None:
+    described = remote.described()
+    assert described["kind"] in ("git", "github")
+    assert described["branch"] == remote.branch == "main"
+    assert described["clone"] == remote.clone_command()
+    assert described["repository"]
 
 
 async def test_a_branch_that_has_moved_is_not_moved(remote: GitRemote) -> None:

@@ -466,14 +466,38 @@ async def test_a_protected_branch_gets_a_pull_request(place: Place) -> None:
     assert await place.head() == place.first
     side = place.remote.on("quire/edits")
     assert await side.head() is None
-    assert await side.ensure_branch(place.first) == place.first
-    assert await side.ensure_branch(place.first) == place.first
+    host = place.remote.hosted
+    assert await host.ensure_branch("quire/edits", place.first) == place.first
+    assert await host.ensure_branch("quire/edits", place.first) == place.first
     made = await commit(side, place.first, {"a": b"a"})
-    opened = await side.ensure_pull_request("main", "Edits", "By Alice.")
-    assert await side.ensure_pull_request("main", "Edits", "By Alice.") == opened
-    assert await side.ensure_pull_request("main", "More edits", "By Alice and Bob.") == opened
+    assert await host.ensure_branch("quire/edits", place.first) == made.commit
+    opened = await host.ensure_pull_request("quire/edits", "main", "Edits", "By Alice.")
+    assert opened.state == "open"
+    assert await host.ensure_pull_request("quire/edits", "main", "More edits", "By Alice and Bob.") == opened
     found = await anyio.to_thread.run_sync(place.theirs.get, f"/pulls/{opened.number}")
-    assert (found["title"], found["body"], found["head"]["sha"]) == ("More edits", "By Alice and Bob.", made.commit)
+    assert (found["title"], found["body"], found["head"]["sha"]) == ("Edits", "By Alice.", made.commit)
+
+
+@pytest.mark.parametrize("how", ["merge", "squash", "rebase"])
+async def test_a_pull_request_is_open_until_it_is_merged_or_closed(place: Place, how: str) -> None:
+    host = place.remote.hosted
+    await host.ensure_branch("quire/edits", place.first)
+    await commit(place.remote.on("quire/edits"), place.first, {"a": b"a"})
+    opened = await host.ensure_pull_request("quire/edits", "main", "Edits", "By Alice.")
+    url = f"/repos/{place.theirs.full_name}/pulls/{opened.number}"
+    await anyio.to_thread.run_sync(place.theirs.request, "PUT", f"{url}/merge", {"merge_method": how})
+    found = await host.pull_request(opened.number)
+    assert found is not None
+    assert (found.number, found.state) == (opened.number, "merged")
+    await commit(place.remote.on("quire/edits"), await place.remote.on("quire/edits").head(), {"b": b"b"})
+    again = await host.ensure_pull_request("quire/edits", "main", "Edits", "By Alice.")
+    assert again.number != opened.number
+    url = f"/repos/{place.theirs.full_name}/pulls/{again.number}"
+    await anyio.to_thread.run_sync(place.theirs.request, "PATCH", url, {"state": "closed"})
+    found = await host.pull_request(again.number)
+    assert found is not None
+    assert found.state == "closed"
+    assert await host.pull_request(999) is None
 
 
 async def test_rules_of_the_owner_protect_a_branch_too(place: Place) -> None:
