@@ -2,7 +2,7 @@
 
 A backup is a folder or a `.tar.gz` with `quire.sqlite`, `objects/`, `git/` and the other files of the data directory, and
 `backup.json`: a SHA-256, size and mode for each of them. It holds the tokens' hashes and the keys of the installation: keep
-it as safe as the data itself.
+it as safe as the data itself. Credentials for other services are in it sealed, and what opens them (`secret-key`) is not.
 
 Why the copy is consistent
 1. The database is copied first, by the store itself, in one transaction. What it names in `objects/` was durable before
@@ -37,8 +37,9 @@ from web.archive import DATABASE, FORMAT, MANIFEST, BackedUp, Hashing, Manifest,
 
 TRIES: Final = 5
 """How often the database is copied again because a commit came in between."""
-STAYS: Final = frozenset({"lock", "server.json", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "tmp"})
-"""Belongs to the running process, or is copied by the store."""
+STAYS: Final = frozenset({"lock", "server.json", "secret-key", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "tmp"})
+"""Belongs to the running process, or is copied by the store; and the key that seals credentials, which a copy of them must
+not lie beside."""
 
 Progress = Callable[[str, int, int | None], None]
 """Phase, files done, files in all (None: not known)."""

@@ -27,8 +27,6 @@ CONFIG: Final = "QUIRE_CONFIG"
 
 NOT_YET: Final = frozenset(
     {
-        "QUIRE_GITHUB_TOKEN",
-        "QUIRE_GITHUB_API",
         "QUIRE_GITHUB_WEBHOOK_SECRET",
     }
 )
@@ -61,6 +59,22 @@ def _secret(key: str, value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
         raise SettingInvalid(f"{key} cannot be used: give printable ASCII without spaces", field=key)
     return value
+
+
+KEY_LENGTH: Final = 32
+"""Characters of a key that seals credentials: 128 bits of chance as hexadecimal digits."""
+
+
+def _sealing_keys(key: str, value: object) -> str:
+    """One or several with commas between."""
+    keys = value.split(",") if isinstance(value, str) else []
+    if not keys or not all(re.fullmatch(r"[!-+\--~]+", each) and len(each) >= KEY_LENGTH for each in keys):
+        raise SettingInvalid(
+            f"{key} cannot be used: give {KEY_LENGTH} printable characters or more without spaces, such as "
+            "`openssl rand -hex 32` prints; several with commas between, of which the first one seals",
+            field=key,
+        )
+    return ",".join(keys)
 
 
 def _folder(key: str, value: object) -> pathlib.Path:
@@ -190,6 +204,22 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", _text, "The address to listen at; `0.0.0.0` or `::` for all.")
     port: int = _setting(8000, _whole(0, 65535), "The port to listen at; 0 takes a free one.")
+    github_token: str | None = _setting(
+        None,
+        _secret,
+        "A token for GitHub, for connections that have none of their own.",
+        secret=True,
+    )
+    github_api: str = _setting(
+        "https://api.github.com", _url, "The address of GitHub's API, or of a server that is compatible with it."
+    )
+    secret_key: str | None = _setting(
+        None,
+        _sealing_keys,
+        "What seals the credentials of connections: 32 characters or more. Several with commas between: the first one seals, "
+        "all of them open. Not given: one is made and kept in `secret-key` in the data directory, which backups leave out.",
+        secret=True,
+    )
     objects: pathlib.Path | S3Place | None = _setting(
         None,
         _place,

@@ -64,6 +64,14 @@ async def test_what_is_restored_is_what_was_backed_up(folder: pathlib.Path, tmp_
     assert (tmp_path / "again" / "secret").stat().st_mode & 0o777 == 0o600
 
 
+async def test_what_opens_credentials_is_not_kept_beside_them(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    async with opened(folder) as data:
+        (folder / "secret-key").write_text("what seals")
+        manifest = await back_up(data, tmp_path / "copy")
+    assert "secret-key" not in manifest.files
+    assert not (tmp_path / "copy" / "secret-key").exists()
+
+
 async def test_what_belongs_to_the_running_process_stays_behind(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     async with opened(folder) as data:
         (folder / "server.json").write_text("{}")
