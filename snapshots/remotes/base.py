@@ -83,6 +83,12 @@ class Blobs(Protocol):
 class GitRemote(Protocol):
     branch: str
 
+    def on(self, branch: str) -> GitRemote:
+        """Another branch of the same repository, limited to the same files."""
+
+    async def begin(self, at: CommitSha) -> CommitSha:
+        """The branch exists: made at `at`, a commit that the repository has, when it does not. Where it stands."""
+
     async def head(self) -> CommitSha | None:
         """None: the branch does not exist (an empty repository)."""
 
@@ -121,10 +127,10 @@ class Hosted(Protocol):
         """The same for all that share one budget."""
 
     def on(self, branch: str) -> GitRemote:
-        """Another branch of the same repository, limited to the same files."""
+        """As `GitRemote.on`."""
 
     async def ensure_branch(self, name: str, at: CommitSha) -> CommitSha:
-        """The branch exists: made at `at` when it does not. Where it stands."""
+        """As `GitRemote.begin` of that branch."""
 
     async def ensure_pull_request(self, branch: str, onto: str, title: str, body: str) -> PullRequest:
         """The open pull request of `branch` onto `onto`. One that is there keeps its words: people may have changed them."""

@@ -112,7 +112,7 @@ class GitHubRemote:
         return found
 
     async def ensure_branch(self, name: str, at: CommitSha) -> CommitSha:
-        return await self.on(name)._ensure(at)
+        return await self.on(name).begin(at)
 
     async def ensure_pull_request(self, branch: str, onto: str, title: str, body: str) -> PullRequest:
         async with self._lock, self._hub.session():
@@ -142,16 +142,6 @@ class GitHubRemote:
         found = await self.repository.send("GET", "/pulls", params=asked)
         mine = [each for each in found.body if each["head"]["ref"] == branch] if found.ok else []
         return _pull_request(mine[0]) if mine else None
-
-    async def _ensure(self, at: CommitSha) -> CommitSha:
-        async with self._lock, self._hub.session():
-            if (found := await self._ref()) is not None:
-                return found
-            answer = await self._create(at)
-            found = at if answer.ok else await self._ref()
-            if found is None:
-                raise await self._why(answer)
-            return found
 
     # The contract.
 
@@ -200,6 +190,16 @@ class GitHubRemote:
     async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
         async with self._hub.session():
             return await github_reading.find(self.repository, self.branch, trailer, since)
+
+    async def begin(self, at: CommitSha) -> CommitSha:
+        async with self._lock, self._hub.session():
+            if (found := await self._ref()) is not None:
+                return found
+            answer = await self._create(at)
+            found = at if answer.ok else await self._ref()
+            if found is None:
+                raise await self._why(answer)
+            return found
 
     def clone_command(self) -> str:
         return f"git clone {self.repository.facts.clone_url}"

@@ -66,13 +66,26 @@ def no_step(name: str) -> None:
 class LocalRemote:
     """See the module. `path` is the bare repository; it is made when it is not there."""
 
-    def __init__(self, path: pathlib.Path, branch: str = DEFAULT_BRANCH, *, step: Step = no_step) -> None:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        branch: str = DEFAULT_BRANCH,
+        *,
+        step: Step = no_step,
+        lock: anyio.Lock | None = None,
+    ) -> None:
         if not check_ref_format(Ref(b"refs/heads/" + branch.encode())):
             raise Invalid(f"{branch!r} is no name for a branch", field="branch")
         self.path = path
         self.branch = branch
         self._step = step
-        self._lock = anyio.Lock()
+        self._lock = lock or anyio.Lock()
+
+    def on(self, branch: str) -> LocalRemote:
+        return LocalRemote(self.path, branch, step=self._step, lock=self._lock)
+
+    async def begin(self, at: CommitSha) -> CommitSha:
+        return await self._run(lambda: self._begin(at))
 
     async def head(self) -> CommitSha | None:
         """Does not wait for a commit that is under way."""
@@ -179,6 +192,14 @@ class LocalRemote:
     def _peek(self) -> CommitSha | None:
         found = self._refs().read_ref(self._ref)
         return CommitSha(found.decode()) if found else None
+
+    def _begin(self, at: CommitSha) -> CommitSha:
+        self._tree_sha(at)
+        with contextlib.suppress(BranchMoved):
+            self._move(None, at)
+        found = self._head()
+        assert found is not None  # it was made just now, or stood there
+        return found
 
     def _expect(self, parent: CommitSha | None) -> None:
         if (found := self._head()) != parent:

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from collab.errors import Invalid
+from collab.errors import Invalid, QuireError
 from collab.ids import BlobSha, Path
 from snapshots import trees
 from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Made, NewCommit, TreeEntry
@@ -190,6 +190,24 @@ async def test_a_commit_that_merges_another_is_built_on_its_tree(remote: GitRemo
     assert git(repository, "ls-tree", "-r", "--name-only", third.commit).split() == ["a", "c", "gone"]
     assert await remote.head() == third.commit
     assert git(repository, "fsck", "--strict", "--full") == ""
+
+
+async def test_another_branch_begins_at_a_commit_and_goes_its_own_way(remote: GitRemote) -> None:
+    first = await commit(remote, None, {"a": b"1"})
+    other = remote.on("quire/edits")
+    assert (other.branch, await other.head()) == ("quire/edits", None)
+    assert await other.begin(first.commit) == first.commit
+    second = await commit(other, first.commit, {"a": b"2"})
+    assert await other.begin(first.commit) == second.commit == await other.head()
+    assert await remote.head() == first.commit
+    assert await remote.on("main").head() == first.commit
+
+
+async def test_a_branch_begins_at_no_commit_that_is_not_there(remote: GitRemote) -> None:
+    await commit(remote, None, {"a": b"1"})
+    with pytest.raises(QuireError):
+        await remote.on("other").begin(CommitSha("1" * 40))
+    assert await remote.on("other").head() is None
 
 
 async def test_a_remote_says_what_it_is_and_asks_nobody(remote: GitRemote) -> None:
