@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import pathlib
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from collab.errors import Unavailable
-from collab.objects.base import Object, ObjectStore
+from collab.objects.base import Object, ObjectStore, Reading
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,16 @@ class FaultyObjects:
         self._after(await self._before("get", key))
         return await self.objects.get(key)
 
+    @contextlib.asynccontextmanager
+    async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[Reading]:
+        self._after(await self._before("read", key))
+        async with self.objects.read(key, start, stop) as reading:
+            yield reading
+
+    async def size(self, key: str) -> int:
+        self._after(await self._before("size", key))
+        return await self.objects.size(key)
+
     async def exists(self, key: str) -> bool:
         self._after(await self._before("exists", key))
         return await self.objects.exists(key)
@@ -66,6 +78,12 @@ class FaultyObjects:
     async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
         order = await self._before("put", key)
         tag = await self.objects.put(key, content, if_match=if_match, if_none_match=if_none_match)
+        self._after(order)
+        return tag
+
+    async def put_file(self, key: str, file: pathlib.Path) -> str:
+        order = await self._before("put_file", key)
+        tag = await self.objects.put_file(key, file)
         self._after(order)
         return tag
 
@@ -83,6 +101,9 @@ class FaultyObjects:
         order = await self._before("delete", key)
         await self.objects.delete(key)
         self._after(order)
+
+    async def link(self, key: str, *, seconds: int, content_type: str, disposition: str) -> str | None:
+        return await self.objects.link(key, seconds=seconds, content_type=content_type, disposition=disposition)
 
     async def aclose(self) -> None:
         await self.objects.aclose()

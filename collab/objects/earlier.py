@@ -6,17 +6,20 @@ to be copied, and nothing is missing meanwhile.
 
 from __future__ import annotations
 
+import contextlib
+import pathlib
 from collections.abc import AsyncIterator
 
 from collab.errors import NotFound
-from collab.objects.base import Object, ObjectStore
+from collab.objects.base import Object, ObjectStore, Reading
+from collab.objects.folder import FolderObjects
 from collab.objects.keys import not_as_expected
 
 
 class WithEarlier:
     """See `collab.objects.base.ObjectStore`. What is `earlier` is only read, and deleted when that is asked for."""
 
-    def __init__(self, now: ObjectStore, earlier: ObjectStore) -> None:
+    def __init__(self, now: ObjectStore, earlier: FolderObjects) -> None:
         self._now = now
         self._earlier = earlier
 
@@ -25,6 +28,21 @@ class WithEarlier:
             return await self._now.get(key)
         except NotFound:
             return await self._earlier.get(key)
+
+    @contextlib.asynccontextmanager
+    async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[Reading]:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                reading = await stack.enter_async_context(self._now.read(key, start, stop))
+            except NotFound:
+                reading = await stack.enter_async_context(self._earlier.read(key, start, stop))
+            yield reading
+
+    async def size(self, key: str) -> int:
+        try:
+            return await self._now.size(key)
+        except NotFound:
+            return await self._earlier.size(key)
 
     async def exists(self, key: str) -> bool:
         return await self._now.exists(key) or await self._earlier.exists(key)
@@ -39,11 +57,14 @@ class WithEarlier:
         # The first version here: of two that replace the earlier one, one creates it.
         return await self._now.put(key, content, if_none_match=True)
 
+    async def put_file(self, key: str, file: pathlib.Path) -> str:
+        return await self._now.put_file(key, file)
+
     async def copy(self, source: str, target: str) -> None:
         try:
             await self._now.copy(source, target)
         except NotFound:
-            await self._now.put(target, (await self._earlier.get(source)).content)
+            await self._now.put_file(target, await self._earlier.file(source))
 
     async def list(self, prefix: str = "") -> AsyncIterator[str]:
         earlier = [key async for key in self._earlier.list(prefix)][::-1]
@@ -59,6 +80,11 @@ class WithEarlier:
     async def delete(self, key: str) -> None:
         await self._earlier.delete(key)
         await self._now.delete(key)
+
+    async def link(self, key: str, *, seconds: int, content_type: str, disposition: str) -> str | None:
+        """None for what still lies where objects lay before."""
+        address = await self._now.link(key, seconds=seconds, content_type=content_type, disposition=disposition)
+        return address if address is not None and await self._now.exists(key) else None
 
     async def aclose(self) -> None:
         await self._now.aclose()

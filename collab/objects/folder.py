@@ -10,6 +10,7 @@ What breaks it: a second process (the data directory's lock keeps it out), file 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -23,14 +24,11 @@ from typing import BinaryIO, Final
 from anyio import to_thread
 
 from collab.errors import Unavailable
-from collab.objects.base import Object
+from collab.objects.base import CHUNK, Object, Reading
 from collab.objects.keys import absent, check, not_as_expected
 
 _NEW: Final = "=new"
 _LOCKS: Final = 64
-
-CHUNK: Final = 64 * 1024
-"""Bytes that are held at once while an object is copied."""
 
 
 class FolderObjects:
@@ -48,11 +46,36 @@ class FolderObjects:
     async def get(self, key: str) -> Object:
         return await to_thread.run_sync(self._get, key, self._place(key))
 
+    @contextlib.asynccontextmanager
+    async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[Reading]:
+        file = await to_thread.run_sync(self._open, key, self._place(key))
+        try:
+            size = os.fstat(file.fileno()).st_size
+            yield Reading(size, _chunks(file, start, size if stop is None else min(stop, size)))
+        finally:
+            file.close()
+
+    async def size(self, key: str) -> int:
+        place = self._place(key)
+        found = await to_thread.run_sync(_stat, place)
+        if found is None:
+            await to_thread.run_sync(self._demand_root)
+            raise absent(key)
+        return found.st_size
+
+    async def file(self, key: str) -> pathlib.Path:
+        """Where the object lies. `NotFound` as `get`."""
+        await self.size(key)
+        return self._place(key)
+
     async def exists(self, key: str) -> bool:
         return await to_thread.run_sync(self._exists, self._place(key))
 
     async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
         return await to_thread.run_sync(self._put, key, self._place(key), io.BytesIO(content), if_match, if_none_match)
+
+    async def put_file(self, key: str, file: pathlib.Path) -> str:
+        return await to_thread.run_sync(self._put_file, key, self._place(key), file)
 
     async def copy(self, source: str, target: str) -> None:
         await to_thread.run_sync(self._copy, source, self._place(source), target, self._place(target))
@@ -63,6 +86,9 @@ class FolderObjects:
 
     async def delete(self, key: str) -> None:
         await to_thread.run_sync(self._delete, key, self._place(key))
+
+    async def link(self, key: str, *, seconds: int, content_type: str, disposition: str) -> str | None:
+        return None
 
     async def aclose(self) -> None:
         """Nothing is held open."""
@@ -78,9 +104,15 @@ class FolderObjects:
     # All below runs in worker threads.
 
     def _get(self, key: str, place: pathlib.Path) -> Object:
-        try:
-            with place.open("rb") as file:
+        with self._open(key, place) as file:
+            try:
                 return Object(file.read(), _tag(os.fstat(file.fileno())))
+            except OSError as error:
+                raise _trouble(error) from error
+
+    def _open(self, key: str, place: pathlib.Path) -> BinaryIO:
+        try:
+            return place.open("rb")
         except FileNotFoundError as error:
             self._demand_root()
             raise absent(key) from error
@@ -112,14 +144,12 @@ class FolderObjects:
 
     def _copy(self, source: str, place: pathlib.Path, target: str, there: pathlib.Path) -> None:
         """A file of its own: a link would have the tag of its source."""
-        try:
-            with place.open("rb") as content:
-                self._put(target, there, content, None, False)
-        except FileNotFoundError as error:
-            self._demand_root()
-            raise absent(source) from error
-        except OSError as error:
-            raise _trouble(error) from error
+        with self._open(source, place) as content:
+            self._put(target, there, content, None, False)
+
+    def _put_file(self, key: str, place: pathlib.Path, file: pathlib.Path) -> str:
+        with file.open("rb") as content:
+            return self._put(key, place, content, None, False)
 
     def _write(self, content: BinaryIO) -> pathlib.Path:
         new = self._new / secrets.token_hex(10)
@@ -171,6 +201,15 @@ def _stat(place: pathlib.Path) -> os.stat_result | None:
         return None
     except OSError as error:
         raise _trouble(error) from error
+
+
+async def _chunks(file: BinaryIO, start: int, stop: int) -> AsyncIterator[bytes]:
+    """From the file that was opened, whatever stands in its place by now."""
+    for at in range(start, stop, CHUNK):
+        try:
+            yield await to_thread.run_sync(os.pread, file.fileno(), min(CHUNK, stop - at), at)
+        except OSError as error:
+            raise _trouble(error) from error
 
 
 def _tag(found: os.stat_result) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import pathlib
 from collections.abc import AsyncIterator
 
+import anyio
 from anyio import lowlevel
 
-from collab.objects.base import Object
+from collab.objects.base import CHUNK, Object, Reading
 from collab.objects.keys import absent, check, not_as_expected
 
 
@@ -23,6 +26,21 @@ class MemoryObjects:
             raise absent(key)
         return self._objects[key]
 
+    @contextlib.asynccontextmanager
+    async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[Reading]:
+        content = (await self.get(key)).content
+
+        async def chunks() -> AsyncIterator[bytes]:
+            end = len(content) if stop is None else min(stop, len(content))
+            for at in range(start, end, CHUNK):
+                await lowlevel.checkpoint()
+                yield content[at : min(at + CHUNK, end)]
+
+        yield Reading(len(content), chunks())
+
+    async def size(self, key: str) -> int:
+        return len((await self.get(key)).content)
+
     async def exists(self, key: str) -> bool:
         await lowlevel.checkpoint()
         return check(key) in self._objects
@@ -35,6 +53,9 @@ class MemoryObjects:
         self._versions += 1
         self._objects[key] = Object(bytes(content), f"{self._versions}")
         return self._objects[key].tag
+
+    async def put_file(self, key: str, file: pathlib.Path) -> str:
+        return await self.put(key, await anyio.Path(file).read_bytes())
 
     async def copy(self, source: str, target: str) -> None:
         check(target)
@@ -49,6 +70,9 @@ class MemoryObjects:
     async def delete(self, key: str) -> None:
         await lowlevel.checkpoint()
         self._objects.pop(check(key), None)
+
+    async def link(self, key: str, *, seconds: int, content_type: str, disposition: str) -> str | None:
+        return None
 
     async def aclose(self) -> None:
         """Nothing to let go of."""

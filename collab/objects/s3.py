@@ -13,6 +13,7 @@ What breaks it: a server that ignores conditions. MinIO, Ceph and Amazon's keep 
 from __future__ import annotations
 
 import contextlib
+import pathlib
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -27,8 +28,8 @@ from botocore import exceptions as failures  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 
 from collab.crowd import each
-from collab.errors import Unavailable
-from collab.objects.base import Object
+from collab.errors import NotFound, Stale, Unavailable
+from collab.objects.base import CHUNK, Object, Reading
 from collab.objects.keys import PREFIX_LENGTH, absent, check, not_as_expected, possible
 
 ATTEMPTS: Final = 5
@@ -41,8 +42,15 @@ ANSWER_WITHIN: Final = 30.0
 PART: Final = 8 * 1024 * 1024
 """What is larger goes in parts of this size. A swap never does: it is one request or none."""
 PARTS_AT_ONCE: Final = 4
+PARTS_MOST: Final = 10_000
+"""S3's own limit: what is larger than so many parts has larger parts."""
+TOO_LARGE: Final = frozenset({"InvalidRequest", "EntityTooLarge"})
+"""What S3 says of a source that is too large for one copy (5 GB)."""
 
 MARK: Final = "quire-put"
+
+Piece = Callable[[int, int], bytes]
+"""The bytes from one place up to another."""
 
 T = TypeVar("T")
 
@@ -54,6 +62,8 @@ class Bucket:
     name: str
     prefix: str = ""
     endpoint: str | None = None
+    public_endpoint: str | None = None
+    """How clients reach it, if that is not `endpoint`: links lead there."""
     region: str | None = None
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
@@ -84,7 +94,8 @@ class S3Objects:
         self._chance = chance
         self._first_wait = first_wait
         self._limiter = anyio.CapacityLimiter(bucket.at_once)
-        self._client = _client(bucket)
+        self._client = _client(bucket, bucket.endpoint)
+        self._signer = self._client if bucket.public_endpoint is None else _client(bucket, bucket.public_endpoint)
 
     async def get(self, key: str) -> Object:
         name = self._name(key)
@@ -97,11 +108,17 @@ class S3Objects:
 
         return await self._do(run, key)
 
+    @contextlib.asynccontextmanager
+    async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[Reading]:
+        """A request for every piece: no connection is held for a reader who is slow, and each is tried again by itself."""
+        size, tag = await self._found(key)
+        yield Reading(size, self._chunks(key, tag, start, size if stop is None else min(stop, size)))
+
+    async def size(self, key: str) -> int:
+        return (await self._found(key))[0]
+
     async def exists(self, key: str) -> bool:
-        """By listing: to a question about one object the answer is a bare 404, be it the key or the bucket that is gone."""
-        name = self._name(key)
-        page = await self._do(lambda: self._client.list_objects_v2(Bucket=self._bucket, Prefix=name, MaxKeys=1), key)
-        return any(found["Key"] == name for found in page.get("Contents", ()))
+        return await self._look(key) is not None
 
     async def put(self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
         name = self._name(key)
@@ -111,7 +128,7 @@ class S3Objects:
         if if_match is not None:
             condition["IfMatch"] = if_match
         if len(content) > PART and not condition:
-            return await self._put_in_parts(key, name, content)
+            return await self._put_in_parts(key, name, len(content), lambda start, stop: content[start:stop])
         mark = secrets.token_hex(8)
 
         def run() -> str:
@@ -123,9 +140,27 @@ class S3Objects:
 
         return await self._do(run, key, mark=mark if condition else None)
 
+    async def put_file(self, key: str, file: pathlib.Path) -> str:
+        name = self._name(key)
+        size = (await anyio.Path(file).stat()).st_size
+        if size <= PART:
+            return await self.put(key, await anyio.Path(file).read_bytes())
+        return await self._put_in_parts(key, name, size, lambda start, stop: _piece(file, start, stop))
+
     async def copy(self, source: str, target: str) -> None:
         name, origin = self._name(target), {"Bucket": self._bucket, "Key": self._name(source)}
-        await self._do(lambda: self._client.copy_object(Bucket=self._bucket, Key=name, CopySource=origin), source)
+
+        def run() -> bool:
+            try:
+                self._client.copy_object(Bucket=self._bucket, Key=name, CopySource=origin)
+            except failures.ClientError as error:
+                if _code(error) not in TOO_LARGE:
+                    raise
+                return False
+            return True
+
+        if not await self._do(run, source):
+            await self._copy_in_parts(source, name, origin)
 
     async def list(self, prefix: str = "") -> AsyncIterator[str]:
         more: dict[str, str] = {}
@@ -143,6 +178,21 @@ class S3Objects:
         name = self._name(key)
         await self._do(lambda: self._client.delete_object(Bucket=self._bucket, Key=name), key)
 
+    async def link(self, key: str, *, seconds: int, content_type: str, disposition: str) -> str | None:
+        place = {"Bucket": self._bucket, "Key": self._name(key)}
+        answer = {
+            "ResponseContentType": content_type,
+            "ResponseContentDisposition": disposition,
+            "ResponseCacheControl": "private, no-store",
+        }
+
+        def sign() -> str:
+            address: str = self._signer.generate_presigned_url("get_object", Params=place | answer, ExpiresIn=seconds)
+            return address
+
+        # Credentials may have to be fetched first.
+        return await self._do(sign, key)
+
     async def aclose(self) -> None:
         await to_thread.run_sync(self._client.close)
 
@@ -152,23 +202,75 @@ class S3Objects:
     def _lister(self, prefix: str, more: dict[str, str]) -> Callable[[], Any]:
         return lambda: self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix + prefix, **more)
 
-    async def _put_in_parts(self, key: str, name: str, content: bytes) -> str:
+    async def _look(self, key: str) -> dict[str, Any] | None:
+        """By listing: to a question about one object the answer is a bare 404, be it the key or the bucket that is gone."""
+        name = self._name(key)
+        page = await self._do(lambda: self._client.list_objects_v2(Bucket=self._bucket, Prefix=name, MaxKeys=1), key)
+        return next((found for found in page.get("Contents", ()) if found["Key"] == name), None)
+
+    async def _found(self, key: str) -> tuple[int, str]:
+        """Size and tag."""
+        found = await self._look(key)
+        if found is None:
+            raise absent(key)
+        return found["Size"], found["ETag"]
+
+    async def _chunks(self, key: str, tag: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        name = self._name(key)
+
+        def run(piece: str) -> bytes:
+            answer = self._client.get_object(Bucket=self._bucket, Key=name, Range=piece, IfMatch=tag)
+            with contextlib.closing(answer["Body"]) as body:
+                content: bytes = body.read()
+                return content
+
+        for at in range(start, stop, CHUNK):
+            piece = f"bytes={at}-{min(at + CHUNK, stop) - 1}"
+            try:
+                yield await self._do(lambda piece=piece: run(piece), key)  # type: ignore[misc]
+            except (NotFound, Stale) as error:
+                raise Unavailable(f"the object {key} was replaced while it was read") from error
+
+    async def _put_in_parts(self, key: str, name: str, size: int, piece: Piece) -> str:
         place = {"Bucket": self._bucket, "Key": name}
+
+        def put(upload: str, number: int, start: int, stop: int) -> str:
+            answer = self._client.upload_part(**place, UploadId=upload, PartNumber=number, Body=piece(start, stop))
+            tag: str = answer["ETag"]
+            return tag
+
+        return await self._in_parts(key, place, size, put)
+
+    async def _copy_in_parts(self, source: str, name: str, origin: dict[str, str]) -> None:
+        """What is too large for one request; it does not pass through here all the same."""
+        place = {"Bucket": self._bucket, "Key": name}
+
+        def put(upload: str, number: int, start: int, stop: int) -> str:
+            answer = self._client.upload_part_copy(
+                **place,
+                UploadId=upload,
+                PartNumber=number,
+                CopySource=origin,
+                CopySourceRange=f"bytes={start}-{stop - 1}",
+            )
+            tag: str = answer["CopyPartResult"]["ETag"]
+            return tag
+
+        await self._in_parts(source, place, await self.size(source), put)
+
+    async def _in_parts(
+        self, key: str, place: dict[str, str], size: int, put: Callable[[str, int, int, int], str]
+    ) -> str:
         upload = (await self._do(lambda: self._client.create_multipart_upload(**place), key))["UploadId"]
+        part = max(PART, -(-size // PARTS_MOST))
         tags: dict[int, str] = {}
 
         async def put_part(number: int) -> None:
-            part = content[(number - 1) * PART : number * PART]
-
-            def run() -> str:
-                answer = self._client.upload_part(**place, UploadId=upload, PartNumber=number, Body=part)
-                tag: str = answer["ETag"]
-                return tag
-
-            tags[number] = await self._do(run, key)
+            start = (number - 1) * part
+            tags[number] = await self._do(lambda: put(upload, number, start, min(start + part, size)), key)
 
         try:
-            await each(range(1, -(-len(content) // PART) + 1), put_part, at_once=PARTS_AT_ONCE)
+            await each(range(1, -(-size // part) + 1), put_part, at_once=PARTS_AT_ONCE)
             parts = [{"PartNumber": number, "ETag": tag} for number, tag in sorted(tags.items())]
             answer = await self._do(
                 lambda: self._client.complete_multipart_upload(
@@ -240,6 +342,12 @@ class S3Objects:
         return f"S3 failed at {failure.operation_name}: {status} {code}"
 
 
+def _piece(file: pathlib.Path, start: int, stop: int) -> bytes:
+    with file.open("rb") as opened:
+        opened.seek(start)
+        return opened.read(stop - start)
+
+
 def judge(error: Exception) -> Verdict:
     """By status and code, never by the text of a message."""
     if not isinstance(error, failures.ClientError):
@@ -265,7 +373,7 @@ def _status(error: Any) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _client(bucket: Bucket) -> Any:
+def _client(bucket: Bucket, endpoint: str | None) -> Any:
     session = boto3.session.Session(
         aws_access_key_id=bucket.access_key,
         aws_secret_access_key=bucket.secret_key,
@@ -278,9 +386,10 @@ def _client(bucket: Bucket) -> Any:
         max_pool_connections=bucket.at_once,
         retries={"total_max_attempts": 1},
         s3={"addressing_style": bucket.addressing},
+        signature_version="s3v4",
         request_checksum_calculation=bucket.checksums,
         response_checksum_validation=bucket.checksums,
         tcp_keepalive=True,
     )
     region = session.region_name or "us-east-1"
-    return session.client("s3", region_name=region, endpoint_url=bucket.endpoint, config=config)
+    return session.client("s3", region_name=region, endpoint_url=endpoint, config=config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -120,6 +121,51 @@ async def test_what_is_large_goes_in_parts_and_comes_back_whole(objects: S3Objec
     await objects.put("large", b"small", if_match=tag)
     await objects.put("exactly", content[:PART])
     assert proxy.requests["PUT"] == 7
+
+
+async def test_a_large_file_goes_in_parts_and_comes_in_pieces_each_tried_again(
+    objects: S3Objects, proxy: Proxy, tmp_path: pathlib.Path
+) -> None:
+    content = b"".join(number.to_bytes(4, "big") for number in range((PART + 1000) // 4))
+    (tmp_path / "large").write_bytes(content)
+    proxy.faults.extend([Fault("after", method="PUT"), Fault(503, "SlowDown", method="PUT")])
+    await objects.put_file("large", tmp_path / "large")
+    assert proxy.requests["PUT"] == 4
+    proxy.faults.extend([Fault("cut", method="GET", key="/large"), Fault("before", method="GET", key="/large")])
+    async with objects.read("large", 10) as reading:
+        assert b"".join([chunk async for chunk in reading.chunks]) == content[10:]
+
+
+async def test_what_is_too_large_for_one_copy_is_copied_in_parts(objects: S3Objects, proxy: Proxy) -> None:
+    content = b"0123456789abcdef" * ((PART + 1600) // 16)
+    await objects.put("large", content)
+    proxy.faults.append(Fault(400, "InvalidRequest", method="PUT", key="/copied"))
+    await objects.copy("large", "copied")
+    assert (await objects.get("copied")).content == content
+
+
+async def test_a_link_opens_one_object_for_whoever_has_it(s3_address: str, bucket_name: str) -> None:
+    objects = objects_in(s3_address, bucket_name, "some/where")
+    await objects.put("k", b"0123456789")
+    address = await objects.link(
+        "k", seconds=60, content_type="application/pdf", disposition='attachment; filename="a"'
+    )
+    assert address is not None
+    assert "X-Amz-Expires=60" in address
+    async with httpx.AsyncClient() as stranger:
+        answer = await stranger.get(address, headers={"range": "bytes=2-3"})
+    assert (answer.status_code, answer.content) == (206, b"23")
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"] == 'attachment; filename="a"'
+    await objects.aclose()
+
+
+async def test_links_lead_where_clients_can_go(s3_address: str, bucket_name: str) -> None:
+    objects = S3Objects(replace(bucket(s3_address, bucket_name), public_endpoint="https://files.example.org"))
+    address = await objects.link("k", seconds=60, content_type="text/plain", disposition="attachment")
+    assert address is not None
+    assert address.startswith(f"https://files.example.org/{bucket_name}/k?")
+    await objects.aclose()
 
 
 async def test_parts_that_cannot_all_be_sent_leave_nothing_behind(

@@ -11,7 +11,7 @@ import pytest
 
 from collab.crowd import each
 from collab.errors import Invalid, NotFound, Stale, Unavailable
-from collab.objects.base import ObjectStore
+from collab.objects.base import CHUNK, ObjectStore
 from collab.objects.earlier import WithEarlier
 from collab.objects.folder import FolderObjects
 from collab.objects.memory import MemoryObjects
@@ -145,6 +145,65 @@ async def test_a_copy_is_an_object_of_its_own(objects: ObjectStore) -> None:
         await objects.copy("a", "deep/b")
 
 
+LARGE = b"".join(number.to_bytes(4, "big") for number in range((2 * CHUNK + 100) // 4))
+
+
+async def pieces(objects: ObjectStore, key: str, start: int = 0, stop: int | None = None) -> tuple[int, list[bytes]]:
+    async with objects.read(key, start, stop) as reading:
+        return reading.size, [chunk async for chunk in reading.chunks]
+
+
+async def test_what_is_in_a_file_is_put_and_read_a_piece_at_a_time(
+    objects: ObjectStore, tmp_path: pathlib.Path
+) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(LARGE)
+    tag = await objects.put_file("k", file)
+    file.unlink()
+    found = await objects.get("k")
+    assert (found.content, found.tag) == (LARGE, tag)
+    assert await objects.size("k") == len(LARGE)
+    size, chunks = await pieces(objects, "k")
+    assert (size, b"".join(chunks)) == (len(LARGE), LARGE)
+    assert max(map(len, chunks)) <= CHUNK
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 1), (CHUNK - 1, CHUNK + 1), (5, None), (7, 10**9), (len(LARGE), None)])
+async def test_a_part_of_an_object_is_read(objects: ObjectStore, start: int, stop: int | None) -> None:
+    await objects.put("k", LARGE)
+    size, chunks = await pieces(objects, "k", start, stop)
+    assert (size, b"".join(chunks)) == (len(LARGE), LARGE[start:stop])
+
+
+async def test_an_empty_file_is_an_object_too(objects: ObjectStore, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "empty").touch()
+    await objects.put_file("k", tmp_path / "empty")
+    assert await pieces(objects, "k") == (0, [])
+    assert await objects.size("k") == 0
+
+
+async def test_nothing_is_read_of_what_is_absent(objects: ObjectStore) -> None:
+    await objects.put("k/l", b"")
+    with pytest.raises(NotFound):
+        await pieces(objects, "k")
+    with pytest.raises(NotFound):
+        await objects.size("k")
+
+
+async def test_a_reader_never_sees_a_mixture_of_two_versions(objects: ObjectStore) -> None:
+    await objects.put("k", LARGE)
+    seen = b""
+    try:
+        async with objects.read("k") as reading:
+            async for chunk in reading.chunks:
+                seen += chunk
+                await objects.put("k", b"\0" * len(LARGE))
+    except Unavailable:
+        assert LARGE.startswith(seen)
+    else:
+        assert seen == LARGE
+
+
 async def test_names_that_people_give_are_keys_too(objects: ObjectStore) -> None:
     names = ["files/Meeting notes (2).md", "files/été.md", "files/100%25.md", "files/a=b+c&d?e#f", "files/日本/😀", "~"]
     for name in names:
@@ -215,7 +274,10 @@ async def test_a_folder_that_has_vanished_is_trouble_and_not_absence(tmp_path: p
     objects = FolderObjects(tmp_path / "objects")
     await objects.put("k", b"")
     shutil.rmtree(tmp_path / "objects")
-    for attempt in (objects.get("k"), objects.exists("k"), objects.put("k", b""), keys(objects)):
+    attempts = (
+        objects.get("k"), objects.exists("k"), objects.put("k", b""), keys(objects), objects.size("k"), pieces(objects, "k")
+    )  # fmt: skip
+    for attempt in attempts:
         with pytest.raises(Unavailable):
             await attempt
 
@@ -236,6 +298,8 @@ async def test_what_lay_elsewhere_before_is_found_there_until_it_is_replaced(tmp
     await objects.put("new", b"new")
     assert [(await objects.get(key)).content for key in ("old", "both", "new")] == [b"old", b"new", b"new"]
     assert await keys(objects) == ["both", "new", "old"]
+    assert [await pieces(objects, key) for key in ("old", "new")] == [(3, [b"old"]), (3, [b"new"])]
+    assert [await objects.size(key) for key in ("old", "new")] == [3, 3]
     await objects.copy("old", "copied")
     assert await now.exists("copied")
     with pytest.raises(Stale):
