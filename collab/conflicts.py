@@ -15,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from collab import paths
-from collab.ids import BlobSha, DocumentId, Millis, Path, ProjectId
+from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, ProjectId
 from collab.merge import Hunk
 from collab.store.base import ANY, Anything, PutRecord, Store
 
@@ -24,7 +24,7 @@ COLLECTION: Final = "conflicts"
 ConflictKind = Literal["modify/modify", "add/add", "modify/delete", "delete/modify", "rename", "type", "binary"]
 
 State = Literal["open", "resolved", "gone"]
-"""`gone`: the branch moved on before anybody decided; what is in conflict now is another one."""
+"""`gone`: the branch moved on before anybody decided; what is in conflict now, if anything, is another one."""
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,7 +51,9 @@ class FileConflict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     blockers: tuple[str, ...] = ()
     state: State = "open"
     taken: str = ""
-    """How it was resolved: ours, theirs, both or text."""
+    """How it was resolved: ours, theirs, both, text, branch, or itself (what was typed since agrees with theirs)."""
+    ended_at: Millis | None = None
+    ended_by: ActorId | None = None
 
     @property
     def holds(self) -> frozenset[Path]:

@@ -116,6 +116,14 @@ class Ingest:
                 return outcome
             return await self._carry_out(turn, outcome, theirs, actor, also, move)
 
+    async def collision(self, row: Row, base: Incoming | None, theirs: Incoming) -> Collided | None:
+        """What `merge` would collide with now. Nothing is changed."""
+        beside = await self._beside(row, base, theirs, None)
+        async with AsyncExitStack() as stack:
+            turn = await self._turn(stack, row, None)
+            outcome = _plan(self._now(turn), turn.document.text, base, theirs, None, beside)
+        return outcome if isinstance(outcome, Collided) else None
+
     async def write(
         self, row: Row, content: bytes, mode: int, actor: ActorId, also: Also, *, move: Path | None = None
     ) -> Ingested:

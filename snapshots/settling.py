@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -28,13 +28,11 @@ from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position
 from collab.ingest import Also, Collided, Ingested
 from collab.merge import Conflicted, Hunk, Take, merge
 from collab.staging import Incoming
-from collab.store.base import Change, Emit, Event, Project, Row
+from collab.store.base import Change, Project, Row
 from collab.text import blob_sha, open_bytes
 from collab.workspace import Workspace
-from snapshots import resolver
+from snapshots import finding, resolver
 from snapshots.trees import SUBMODULE
-
-Policy = Literal["manual", "ours", "theirs"]
 
 LINES: Final = ("modify/modify", "add/add")
 
@@ -93,7 +91,9 @@ class Settling:
         found = await self._conflict(project, id_)
         if found.state != "open":
             raise Conflict(f"this conflict is {found.state} already", code="conflict_resolved", field="id")
-        over = msgspec.structs.replace(found, state="resolved", taken=take or "text")
+        over = msgspec.structs.replace(
+            found, state="resolved", taken=take or "text", ended_at=self._clock(), ended_by=actor
+        )
         settled = _Settled(self, project, found, over, actor)
         if text is not None:
             await self._text(settled, text, made_of)
@@ -295,17 +295,8 @@ class _Settled:
         return changes
 
     def closing(self, row: Row | None) -> list[Change]:
-        path = row.path if row is not None else paths.parse(self.found.path)
-        side = self.found.ours or self.found.base
-        happened = Event(
-            project=self.project.id,
-            kind="resolved",
-            path=path,
-            document=row.id if row is not None else side.document if side is not None else None,
-            actors=(self.actor,),
-            data={"id": self.found.id, "kind": self.found.kind, "take": self.over.taken},
-        )
-        return [conflicts.put(self.project.id, self.over, expect=self.found), Emit(happened)]
+        path, document = (row.path, row.id) if row is not None else (None, None)
+        return finding.ends(self.project, self.found, self.over, path=path, document=document)
 
     async def commit(self, also: Callable[[Ingested | Collided | None], Sequence[Change]]) -> None:
         await self.settling.commit(also(None))

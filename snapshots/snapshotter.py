@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,10 +35,12 @@ from collab.store.base import Project
 from collab.workspace import Workspace
 from snapshots import journal, schedule
 from snapshots.committer import INTERRUPTED, QUIRE, Committer, Step, no_step, what_to_do
-from snapshots.puller import Pulled, Puller
+from snapshots.plan import PushRefused
+from snapshots.policies import Policy
+from snapshots.puller import Pulled, Puller, Pushed
 from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Remotes
 from snapshots.schedule import Pace, Pending
-from snapshots.settling import Policy, Settling
+from snapshots.settling import Settling
 from snapshots.snapshot import Snapshot
 
 log = structlog.get_logger(__name__)
@@ -134,16 +136,23 @@ class Snapshotter:
             raise Unavailable("the server is stopping; it commits what is there before it ends")
         return await self._round(project, message, paths, actor)
 
-    async def pull(self, project: Project, *, policy: Policy = "manual") -> Pulled:
-        """What others pushed, now, after the round that runs. A branch that is gone is `failed`; trouble on the way is
-        raised."""
+    async def pull(self, project: Project, *, policy: Policy | None = None) -> Pulled:
+        """What others pushed, now, after the round that runs. `policy` is for every conflict; without it the project's
+        rules say. A branch that is gone is `failed`; trouble on the way is raised."""
+        return await self._pulling(project, lambda: self._puller.pull(project, policy=policy))
+
+    async def accept(self, project: Project, pushed: Pushed) -> Pulled:
+        """A push that is under way, after the round that runs: merged, or `PushRefused` (snapshots.puller)."""
+        return await self._pulling(project, lambda: self._puller.accept(project, pushed))
+
+    async def _pulling(self, project: Project, work: Callable[[], Awaitable[Pulled]]) -> Pulled:
         if self._closing:
             raise Unavailable("the server is stopping")
         watched = self._watched[project.id]
         async with watched.lock:
             with self._failing(watched):
                 await self._committer.recover(project)
-                pulled = await self._pull(project, watched, policy)
+                pulled = await self._pull(watched, work)
             watched.failure = pulled.detail
         self._wake()
         return pulled
@@ -372,7 +381,7 @@ class Snapshotter:
         remote = await self.remotes.of(project)
         for _ in range(MOVED_AT_MOST):
             await self._committer.recover(project)
-            await self._pull(project, watched, "manual")
+            await self._pull(watched, lambda: self._puller.pull(project))
             made = await self._committer.round(project, given=message, chosen=paths, actor=actor)
             head = await remote.head()
             if made.state != "failed" or head is None:
@@ -381,10 +390,10 @@ class Snapshotter:
                 break
         return made
 
-    async def _pull(self, project: Project, watched: _Watched, policy: Policy) -> Pulled:
+    async def _pull(self, watched: _Watched, work: Callable[[], Awaitable[Pulled]]) -> Pulled:
         watched.pulling = True
         try:
-            return await self._puller.pull(project, policy=policy)
+            return await work()
         finally:
             watched.pulling = False
 
@@ -393,6 +402,8 @@ class Snapshotter:
         """Trouble is kept for the status."""
         try:
             yield
+        except PushRefused:
+            raise  # whoever pushes is told, and nothing failed
         except Exception as error:
             self._fail(watched, error.message if isinstance(error, QuireError) else repr(error))
             raise

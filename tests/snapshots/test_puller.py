@@ -94,6 +94,13 @@ async def conflict(home: House) -> FileConflict:
     return found
 
 
+async def ended(home: House, found: FileConflict) -> tuple[str, str]:
+    known = await conflicts.conflict(home.store, home.project.id, found.id)
+    assert known is not None
+    assert known.ended_at == home.clock.now
+    return known.state, known.taken
+
+
 async def settle(home: House, take: str) -> None:
     await home.snapshotter.settling.settle(home.project, (await conflict(home)).id, take=take, actor=ALICE)  # type: ignore[arg-type]
 
@@ -551,16 +558,115 @@ async def test_what_a_pull_deleted_comes_back_as_the_same_file(home: House, bob:
 
 async def test_a_file_in_conflict_is_held_back_wherever_it_goes(home: House, bob: Copy) -> None:
     await committed(home, a_md="one\n")
-    bob.fresh().write("a.md", "bob\n").write("new.md", "bob\n").push()
+    bob.fresh().write("a.md", "bob\n").push()
     await home.write("a.md", "alice\n")
-    await home.write("new.md", "alice\n")
     await pull(home)
     await home.workspace.move(home.project, Path("a.md"), Path("b.md"), ALICE)
-    await home.workspace.move(home.project, Path("new.md"), Path("newer.md"), ALICE)
     assert (await home.snapshotter.snapshot(home.project)).state == "nothing"
-    for found in await conflicts.still_open(home.store, home.project.id):
-        await home.snapshotter.settle(home.project, found.id, take="both", actor=ALICE)
-    assert await home.files() == {"b.md": b"alice\nbob\n", "newer.md": b"alice\nbob\n"}
+    await settle(home, "both")
+    assert await home.files() == {"b.md": b"alice\nbob\n"}
+    await goes_out(home)
+
+
+async def test_a_name_that_alice_leaves_to_bob_is_no_conflict_any_more(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n")
+    bob.fresh().write("new.md", "bob\n").push()
+    await home.write("new.md", "alice\n")
+    await pull(home)
+    found = await conflict(home)
+    await home.workspace.move(home.project, Path("new.md"), Path("newer.md"), ALICE)
+    assert (await home.snapshotter.snapshot(home.project)).state == "done"
+    assert await ended(home, found) == ("resolved", "itself")
+    assert await home.files() == {"a.md": b"a\n", "new.md": b"bob\n", "newer.md": b"alice\n"}
+    await goes_out(home)
+
+
+# what is typed ends a conflict
+
+
+@pytest.mark.parametrize("text", ["one\nbob\nthree\n", "one\ntwo\nthree\n", "zero\none\nbob\nthree\n"])
+async def test_a_conflict_is_over_when_what_is_typed_agrees_with_what_was_pushed(
+    home: House, bob: Copy, text: str
+) -> None:
+    """Because it is the same, or what it was before, or the same where they overlapped."""
+    await committed(home, a_md="one\ntwo\nthree\n")
+    bob.fresh().write("a.md", "one\nbob\nthree\n").push()
+    await home.write("a.md", "one\nalice\nthree\n")
+    await pull(home)
+    found = await conflict(home)
+    await home.write("a.md", "one\nalice again\nthree\n")
+    assert (await pull(home)).conflicts == (found.id,)
+    await home.write("a.md", text)
+    assert (await pull(home)).conflicts == ()
+    assert await ended(home, found) == ("resolved", "itself")
+    merged = text.replace("two", "bob")
+    assert await home.files() == {"a.md": merged.encode()}
+    events = [each for each in await home.workspace.events(home.project, 0) if each.kind == "resolved"]
+    assert [(each.path, each.data["state"], each.actors) for each in events] == [("a.md", "resolved", ("quire",))]
+    if merged != "one\nbob\nthree\n":
+        await goes_out(home)
+
+
+async def test_a_conflict_of_bytes_is_over_when_ours_is_theirs(home: House, bob: Copy) -> None:
+    await committed(home, a_bin=b"\xff\x00")
+    bob.fresh().write("a.bin", b"\xff\x02").push()
+    await home.write("a.bin", b"\xff\x03")
+    await pull(home)
+    found = await conflict(home)
+    await home.write("a.bin", b"\xff\x02")
+    assert (await pull(home)).conflicts == ()
+    assert await ended(home, found) == ("resolved", "itself")
+
+
+async def test_alice_deletes_what_bob_deleted_too(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    bob.fresh().run("rm", "-q", "a.md").push()
+    await home.write("a.md", "alice\n")
+    await pull(home)
+    found = await conflict(home)
+    await home.workspace.delete(home.project, Path("a.md"), ALICE)
+    assert (await pull(home)).conflicts == ()
+    assert await ended(home, found) == ("resolved", "itself")
+    await home.write("b.md", "alice\n")
+    await goes_out(home)
+
+
+async def test_alice_deletes_again_what_came_back(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    bob.fresh().write("a.md", "bob\n").push()
+    await home.workspace.delete(home.project, Path("a.md"), ALICE)
+    await pull(home)
+    found = await conflict(home)
+    await home.workspace.delete(home.project, Path("a.md"), ALICE)
+    assert (await pull(home)).conflicts == ()
+    assert await ended(home, found) == ("resolved", "itself")
+    assert await home.files() == {"b.md": b"b\n"}
+    await goes_out(home)
+
+
+async def test_bob_deletes_again_what_came_back(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n")
+    bob.fresh().write("a.md", "bob\n").push()
+    await home.workspace.delete(home.project, Path("a.md"), ALICE)
+    await pull(home)
+    found = await conflict(home)
+    bob.fresh().run("rm", "-q", "a.md").push()
+    assert (await pull(home)).conflicts == ()
+    assert (await ended(home, found))[0] == "gone"
+    assert await home.files() == {"b.md": b"b\n"}
+
+
+async def test_what_came_back_goes_on_being_pushed_to(home: House, bob: Copy) -> None:
+    """Whether it is wanted stays to be decided."""
+    await committed(home, a_md=TEN, b_md="b\n")
+    bob.fresh().write("a.md", TEN + "bob\n").push()
+    await home.workspace.delete(home.project, Path("a.md"), ALICE)
+    first = await pull(home)
+    bob.fresh().write("a.md", TEN + "bob again\n").push()
+    assert (await pull(home)).conflicts == first.conflicts
+    assert (await home.files())["a.md"] == (TEN + "bob again\n").encode()
+    await settle(home, "ours")
+    assert await home.files() == {"b.md": b"b\n"}
     await goes_out(home)
 
 

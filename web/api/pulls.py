@@ -19,9 +19,10 @@ ANSWER_WITHIN: Final = 20.0
 
 
 class NewPull(Body):
-    """`policy`: what becomes of lines that both sides changed: a conflict (`manual`), or one side; the other is kept."""
+    """`policy`: what becomes of what both sides changed: a conflict (`manual`), or one side; the other is kept. Without it
+    the project's policies say."""
 
-    policy: Literal["manual", "ours", "theirs"] = "manual"
+    policy: Literal["manual", "ours", "theirs"] | None = None
 
 
 class PullInfo(msgspec.Struct):

@@ -1,0 +1,277 @@
+"""Carries out what a look at a project decided: each path one way, into its document or into a conflict.
+
+What it promises
+1. What a decision does and the move of the path's base are one transaction: whoever did it before, or at the same time,
+   makes this one lose its swap (`Stale`), and the project is looked at again.
+2. Nothing is decided on what is no longer so: the merge is made in a turn, and an edit on its way in counts.
+3. One path that cannot be carried out holds up no other.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import structlog
+
+from collab import actors, bases, conflicts, paths
+from collab.bus.base import Bus
+from collab.conflicts import ConflictKind, FileConflict
+from collab.errors import Conflict, PathTaken, Quarantined, Stale
+from collab.ids import Millis
+from collab.ingest import Collided, Ingested
+from collab.merge import Hunk
+from collab.staging import Incoming
+from collab.store.base import Change, Row
+from collab.workspace import Workspace
+from snapshots import finding
+from snapshots.look import Look
+from snapshots.resolver import Decision
+from snapshots.settling import Settling, keep, moved_base
+
+log = structlog.get_logger(__name__)
+
+Step = Callable[[str], None]
+
+
+class Carrier:
+    def __init__(
+        self, workspace: Workspace, bus: Bus, settling: Settling, *, clock: Callable[[], Millis], step: Step
+    ) -> None:
+        self._workspace = workspace
+        self._store = workspace.store
+        self._ingest = workspace.ingest
+        self._bus = bus
+        self._settling = settling
+        self._clock = clock
+        self._step = step
+
+    async def carry_out(self, look: Look) -> None:
+        for each in await look.decisions():
+            try:
+                if await self._settled(look, each):
+                    continue
+                await self._one(look, each)
+            except (Stale, PathTaken) as error:
+                log.info("moved under a pull", project=look.project.name, path=each.path, why=error.message)
+                look.again = True
+            except Quarantined as error:
+                log.warning("held back from a pull", project=look.project.name, path=each.path, why=error.message)
+            else:
+                self._step("path pulled")
+
+    async def _settled(self, look: Look, each: Decision) -> bool:
+        """Whether nothing is to be done: or no more than to say that an old conflict is over."""
+        look.closing = []
+        known = look.open.get(finding.key(each))
+        nothing = each.do == "nothing" and not _rekeyed(each)
+        if known is None:
+            return nothing
+        if finding.stands(known, each):
+            await self._by_policy(look, known)
+            return True
+        if known.kind == "delete/modify" and each.ours is not None and each.theirs is not None:
+            return nothing  # what came back is there to be decided about, whatever is pushed to it
+        look.closing = finding.over(look.project, known, at=self._clock(), moved=not finding.unmoved(known, each))
+        if nothing:
+            await self._commit(look.closing)
+        return nothing
+
+    async def _one(self, look: Look, each: Decision) -> None:
+        if each.do == "conflict":
+            return await self._conflict(look, each)
+        if each.do not in ("delete", "restore") and (each.move or _rekeyed(each)):
+            each = await self._move(look, each)
+        match each.do:
+            case "forget":
+                assert each.base is not None
+                await self._commit([bases.drop(look.project.id, look.held[each.base.path]), *look.closing])
+            case "adopt":
+                await self._adopt(look, each)
+            case "ingest" | "merge":
+                await self._merge(look, each)
+            case "create" | "restore":
+                await self._create(look, each)
+            case "delete":
+                await self._delete(look, each)
+        return None
+
+    async def _move(self, look: Look, each: Decision) -> Decision:
+        """Theirs renamed it: the document goes along, and its base; what is in it comes after."""
+        assert each.base is not None
+        assert each.theirs is not None
+        before = look.held[each.base.path]
+        after = replace(before, path=each.theirs.path)
+        moves = [bases.drop(look.project.id, before), bases.put(look.project.id, after, expect=None)]
+        if each.move is None:
+            await self._commit(moves)
+        else:
+            row = look.rows[each.path]
+            same = replace(await look.committed(before), path=each.move)
+            await self._ingest.merge(row, same, same, actors.QUIRE.id, lambda _: moves, move=each.move)
+            look.merged[each.move] = None
+            look.rows = {**look.rows, each.move: replace(await look.row(row.id), sha=row.sha)}
+        del look.held[before.path]
+        look.held[after.path] = after
+        self._step("path moved")
+        path = each.move or each.path
+        ours = None if each.ours is None else replace(each.ours, path=path)
+        return replace(each, path=path, base=replace(each.base, path=after.path), ours=ours, move=None)
+
+    async def _adopt(self, look: Look, each: Decision) -> None:
+        """Both sides made the same: it was so at this position, whatever is typed now."""
+        assert each.ours is not None
+        row = look.rows[each.ours.path]
+        await self._commit([*self._base_moves(look, each, Ingested(row, exact=True)), *look.closing])
+
+    async def _merge(self, look: Look, each: Decision) -> None:
+        assert each.ours is not None
+        assert each.theirs is not None
+        row = look.rows[each.ours.path]
+        theirs = await look.pushed(each.theirs)
+        before = look.held[each.base.path] if each.base is not None else None
+        base = None
+        if before is not None:
+            # What is to be as theirs needs no text of the base: if ours has moved meanwhile, it is looked at again.
+            blank = Incoming(before.path, before.mode, b"", before.sha)
+            base = await look.committed(before) if each.do == "merge" else blank
+        if each.do == "merge":
+            await keep(self._workspace, theirs, base)
+        made: list[FileConflict] = []
+        id_ = await self._id(look, each)
+
+        def also(outcome: Ingested | Collided) -> Sequence[Change]:
+            if each.do == "ingest" and (isinstance(outcome, Collided) or not outcome.exact):
+                raise Stale("the file was edited meanwhile")
+            if isinstance(outcome, Ingested):
+                return [*self._base_moves(look, each, outcome), *look.closing]
+            known = look.open.get(finding.key(each))
+            if known is not None and finding.unmoved(known, each):
+                return []
+            ours = replace(each.ours, sha=outcome.ours.row.sha, mode=outcome.ours.row.mode) if each.ours else None
+            kind: ConflictKind = (each.kind or "modify/modify") if outcome.kind == "lines" else outcome.kind
+            made.append(self._found(look, replace(each, ours=ours, kind=kind), id_, outcome.hunks))
+            return [*finding.told(look.project, made[0]), *(look.closing or self._over(look, known))]
+
+        outcome = await self._ingest.merge(row, base, theirs, actors.QUIRE.id, also)
+        if isinstance(outcome, Collided):
+            await keep(self._workspace, outcome.ours)
+            for conflict in made:
+                await self._by_policy(look, conflict)
+        elif (outcome.row.sha, outcome.row.mode) != (row.sha, row.mode):
+            look.merged[outcome.row.path] = None
+
+    async def _create(self, look: Look, each: Decision) -> None:
+        """A new file; one that was deleted by a pull, or of which ours had deleted what theirs changed, comes back."""
+        assert each.theirs is not None
+        theirs = await look.pushed(each.theirs)
+        await keep(self._workspace, theirs)
+        gone_row = await self._tombstone(look, each)
+        found = self._found(look, each, await self._id(look, each)) if each.do == "restore" else None
+
+        def also(outcome: Ingested | Collided) -> Sequence[Change]:
+            assert isinstance(outcome, Ingested)
+            told = finding.told(look.project, found) if found is not None else []
+            return [*self._base_moves(look, each, outcome), *told, *look.closing]
+
+        done = await self._ingest.create(look.project.id, theirs, actors.QUIRE.id, also, gone=gone_row)
+        look.merged[done.row.path] = None
+        if found is not None:
+            await self._by_policy(look, found)
+
+    async def _tombstone(self, look: Look, each: Decision) -> Row | None:
+        if each.do == "restore" and each.base is not None and each.base.document is not None:
+            row = await self._store.document(each.base.document)
+            return row if row is not None and row.deleted_at is not None else None
+        assert each.theirs is not None
+        row = await self._store.deleted_at_path(look.project.id, each.theirs.path)
+        return row if row is not None and row.deleted_by == actors.QUIRE.id else None
+
+    async def _delete(self, look: Look, each: Decision) -> None:
+        assert each.ours is not None
+        assert each.base is not None
+        drop = bases.drop(look.project.id, look.held[each.base.path])
+        row = look.rows[each.ours.path]
+        closing = look.closing
+        await self._ingest.delete(
+            row,
+            actors.QUIRE.id,
+            self._clock(),
+            lambda _: [drop, *closing],
+            expect=(each.base.sha, each.base.mode),
+        )
+        look.merged[row.path] = None
+
+    # -- conflicts ---------------------------------------------------------------------------------------------------
+
+    async def _conflict(self, look: Look, each: Decision) -> None:
+        found = self._found(look, each, await self._id(look, each))
+        if each.theirs is not None:
+            await keep(self._workspace, await look.pushed(each.theirs))
+        if each.base is not None:
+            await keep(self._workspace, await look.committed(look.held[each.base.path]))
+        if each.ours is not None:
+            await keep(self._workspace, await self._workspace.contents.read(look.rows[each.ours.path]))
+        await self._commit([*finding.told(look.project, found), *look.closing])
+        await self._by_policy(look, found)
+
+    async def _id(self, look: Look, each: Decision) -> str:
+        """The same for whoever finds it at the same time; another one when the branch comes back to where it was."""
+        for again in itertools.count():
+            id_ = conflicts.new_id(look.project.id, finding.key(each), look.head, again)
+            known = await conflicts.conflict(self._store, look.project.id, id_)
+            if known is None or known.state == "open":
+                return id_
+        raise AssertionError("counting has no end")
+
+    def _found(self, look: Look, each: Decision, id_: str, hunks: Sequence[Hunk] = ()) -> FileConflict:
+        assert each.kind is not None
+        return FileConflict(
+            id=id_,
+            path=paths.show(each.path),
+            kind=each.kind,
+            at=self._clock(),
+            commit=look.head,
+            base=finding.side(each.base),
+            ours=finding.side(each.ours),
+            theirs=finding.side(each.theirs),
+            hunks=tuple(hunks),
+            blockers=tuple(map(paths.show, each.blockers)),
+        )
+
+    def _over(self, look: Look, known: FileConflict | None) -> list[Change]:
+        return [] if known is None else finding.over(look.project, known, at=self._clock(), moved=True)
+
+    async def _by_policy(self, look: Look, found: FileConflict) -> None:
+        """What a policy cannot decide either (another file stands in the way) stays open."""
+        policy = look.policies.of(paths.parse(found.path))
+        if policy == "manual" or policy == "branch":
+            return
+        try:
+            await self._settling.settle(look.project, found.id, take=policy, actor=actors.QUIRE.id)
+        except Conflict as error:
+            log.info("left to people", project=look.project.name, path=found.path, why=error.message)
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _base_moves(self, look: Look, each: Decision, done: Ingested | Collided) -> list[Change]:
+        assert isinstance(done, Ingested)
+        assert each.theirs is not None
+        before = look.held.get(each.base.path) if each.base is not None else None
+        return moved_base(look.project, before, each.theirs, done, look.head)
+
+    async def _commit(self, changes: Sequence[Change]) -> None:
+        committed = await self._store.commit(changes=changes)
+        for event in committed.events:
+            self._bus.publish(event.project, event.n)
+
+
+def _rekeyed(each: Decision) -> bool:
+    """The base stands under another name now."""
+    return (
+        each.do not in ("conflict", "restore")
+        and each.base is not None
+        and each.theirs is not None
+        and each.base.path != each.theirs.path
+    )
