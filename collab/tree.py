@@ -16,7 +16,7 @@ store).
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
@@ -47,6 +47,8 @@ from collab.store.base import (
     Store,
 )
 from collab.turn import Turn
+
+FILE_MODE: Final = 0o100644
 
 TRIES: Final = 3
 """How often a change is tried whose documents were written to while it looked at them."""
@@ -105,6 +107,25 @@ class Tree:
                 return (await self._shape([change], actor))[0]
 
         return await again(attempt)
+
+    async def check_places(
+        self, project: ProjectId, made: Sequence[Path], back: Sequence[Path], *, leaving: frozenset[Path]
+    ) -> None:
+        """Files that are made at once have room, beside what stays and beside each other: new paths, and (`back`) old ones,
+        which are not judged."""
+        for path in [*made, *back]:
+            await self._check_free(project, path, leaving=leaving, made_here=path not in back)
+        coming = Counter([*made, *back])
+        for path, times in coming.items():
+            if times > 1:
+                raise _taken(path)
+        for clash in file_and_directory(set(), set(coming)):
+            raise _clash(clash)
+        known: dict[str, Path] = {}
+        for path in sorted({above for each in made for above in (*paths.parents(each), each)}):
+            twin = known.setdefault(paths.twin_key(path), path)
+            if twin != path:
+                raise _twins(twin, path)
 
     async def _moves(self, project: ProjectId, source: Path, target: Path) -> list[tuple[Row, Path]]:
         row = await self._store.at_path(project, source)

@@ -17,7 +17,7 @@ from collab.errors import NotFound, Quarantined
 from collab.ids import ActorId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store.base import Row, Store
 from collab.tree import Tree
-from collab.writing import Writing
+from collab.writing import By, Writing
 
 UNTOUCHED: Final = 2
 """The head of a document that nobody has edited since it was made: its metadata, its text."""
@@ -89,7 +89,7 @@ class Uncommitted:
             return None
         committed = await self._contents.committed(found.base)
         row = await self._back_in_place(found, found.base, actor)
-        return (await self._writing.put_back(row, committed, found.base.sha, found.base.mode, actor)).row
+        return (await self._writing.put_back(row, committed, found.base.sha, found.base.mode, By(actor))).row
 
     async def _back_in_place(self, found: Changed, base: Base, actor: ActorId) -> Row:
         """The live document that stands, or is to stand, at the base's path."""

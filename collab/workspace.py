@@ -32,13 +32,13 @@ from collab.store.base import (
     Row,
     Store,
 )
-from collab.tree import Tree, directories
+from collab.tree import FILE_MODE, Tree, directories
+from collab.turns import Turns
 from collab.uncommitted import FileChange, Uncommitted
-from collab.writing import Writing, Written, check_mode
+from collab.writing import By, Writing, Written, check_mode
 
 __all__ = ["File", "FileChange", "Incoming", "Page", "Workspace", "Written"]
 
-FILE_MODE: Final = 0o100644
 EVENTS_AT_ONCE: Final = 500
 
 
@@ -63,6 +63,7 @@ class Workspace:
         self._writing = Writing(store, objects, rooms, self.contents)
         self._tree = Tree(store, objects, rooms)
         self._staging = Staging(store, objects, rooms, self._tree)
+        self.turns = Turns(store, objects, rooms, self.contents, self._writing, self._tree, clock)
         self.ingest = Ingest(store, objects, rooms, self.contents, self._tree)
         self._uncommitted = Uncommitted(store, self.contents, self._tree, self._writing)
 
@@ -191,7 +192,7 @@ class Workspace:
             return Written(made, created=True, rebased=False)
         if create_only:
             raise _exists(path)
-        return await self._writing.write(row, content, actor, if_match=if_match, mode=mode, force=force)
+        return await self._writing.write(row, content, By(actor), if_match=if_match, mode=mode, force=force)
 
     async def _create(
         self, project: Project, path: Path, content: bytes, mode: int, actor: ActorId, create_only: bool

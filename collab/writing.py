@@ -20,22 +20,32 @@ from typing import Any, Final
 
 import anyio
 
-from collab import bases, history, text
+from collab import bases, history, paths, text
 from collab.contents import Contents, file, object_key
 from collab.errors import Conflict, Invalid, NotFound, Overlap
-from collab.ids import ActorId, BlobSha, Position
+from collab.ids import ActorId, BlobSha, Position, TurnId
 from collab.merge import Conflicted, merge
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
 from collab.store.base import Row, RowFields, SetDocument, Store
 from collab.tree import again
 from collab.turn import Turn
+from collab.unified import unified
 
 SYMLINK: Final = 0o120000
 SUBMODULE: Final = 0o160000
 
 BESIDE: Final = 64_000
 """Characters from which a merge is computed in a thread, before the turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Whose edits these are, and of which turn they are a part."""
+
+    actor: ActorId
+    on_behalf_of: ActorId | None = None
+    turn: TurnId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,37 @@ class Premerged:
     result: str
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file is to be, made ready outside of its room. `if_match` is what the writer had read, and `base` its text where
+    that is known already; `mode` None: as it is."""
+
+    data: bytes
+    if_match: BlobSha | None
+    mode: int | None
+    base: str | None = None
+    premerged: Premerged | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a turn would make of a file. `target` None: it is no text then. `before`: the live text, if it is one now."""
+
+    row: Row
+    data: bytes
+    before: str | None
+    target: str | None
+    rebased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What a turn has made of a file, once its row has these fields."""
+
+    written: Written
+    fields: RowFields
+
+
 class Writing:
     def __init__(self, store: Store, objects: ObjectStore, rooms: Rooms, contents: Contents) -> None:
         self._store = store
@@ -66,47 +107,78 @@ class Writing:
         self,
         row: Row,
         content: bytes,
-        actor: ActorId,
+        by: By,
         *,
         if_match: BlobSha | None = None,
         mode: int | None = None,
         force: bool = False,
     ) -> Written:
+        ready = await self.prepare(row, content, if_match=if_match, mode=mode)
+
+        async def attempt() -> Written:
+            async with self._rooms.turn(row.id) as turn:
+                if if_match is None and not force:
+                    await self.check_blind(turn, by.actor)
+                return await self._carry_out(turn, await self.plan(turn, ready), by)
+
+        return await again(attempt)
+
+    async def put_back(self, row: Row, content: bytes, sha: BlobSha, mode: int, by: By) -> Written:
+        """The file as it was committed, whatever it was then (`sha` of a submodule is its commit) and is now."""
+
+        async def attempt() -> Written:
+            async with self._rooms.turn(row.id) as turn:
+                return await self._carry_out(turn, whole(turn, content, sha, mode), by)
+
+        return await again(attempt)
+
+    async def prepare(
+        self,
+        row: Row,
+        content: bytes,
+        *,
+        if_match: BlobSha | None = None,
+        mode: int | None = None,
+        base: str | None = None,
+    ) -> Content:
+        """Outside of the room: bytes go to the store, and a large merge is computed."""
         check_mode(content, mode)
         if text.classify(content, row.mode if mode is None else mode) != "text":
             await self._objects.put(object_key(text.blob_sha(content)), content)
-        premerged = await self._beside(row, content, if_match)
+        premerged = await self._beside(row, content, if_match, base)
+        return Content(content, if_match, mode, base, premerged)
 
-        async def attempt() -> Written:
-            async with self._rooms.turn(row.id) as turn:
-                check_writable(turn.row, mode)
-                if if_match is None and not force:
-                    await self._check_blind(turn, actor)
-                of = turn.row.mode if mode is None else mode
-                kind = text.classify(content, of)
-                if kind == "text":
-                    return await self._write_text(turn, content, actor, if_match, of, premerged)
-                return await self._write_bytes(
-                    turn, content, actor, if_match, of, replace(turn.row, kind=kind, object=text.blob_sha(content))
-                )
+    async def plan(self, turn: Turn, content: Content) -> Planned:
+        """Inside the room, where nothing changes: `Overlap` where others have changed the same."""
+        check_writable(turn.row, content.mode)
+        mode = turn.row.mode if content.mode is None else content.mode
+        planned = whole(turn, content.data, text.blob_sha(content.data), mode)
+        if planned.target is None or turn.row.kind != "text":
+            self._check_unchanged(turn, content.if_match)
+            return planned
+        target, rebased = await self._merged(turn, planned.target, content)
+        return replace(planned, target=target, rebased=rebased)
 
-        return await again(attempt)
+    def stage(self, turn: Turn, planned: Planned, by: By) -> Staged:
+        """In memory, until it is committed."""
+        row = planned.row
+        wanted = {"kind": row.kind, "mode": row.mode, "eol": row.eol, "bom": row.bom, "object": row.object}
+        meta = changed_meta(turn.row, wanted)
+        position = turn.stage(
+            actor=by.actor, target=planned.target, meta=meta, on_behalf_of=by.on_behalf_of, turn=by.turn
+        )
+        if planned.target is not None:
+            row = file(row, planned.target, position).row
+        else:
+            assert row.object is not None  # what is no text has bytes
+            row = replace(row, sha=row.object, size=len(planned.data), head=position, sha_position=position)
+        fields: RowFields = {
+            "kind": row.kind, "mode": row.mode, "eol": row.eol, "bom": row.bom, "object": row.object,
+            "sha": row.sha, "size": row.size, "sha_position": row.sha_position,
+        }  # fmt: skip
+        return Staged(Written(row, created=False, rebased=planned.rebased), fields)
 
-    async def put_back(self, row: Row, content: bytes, sha: BlobSha, mode: int, actor: ActorId) -> Written:
-        """The file as it was committed, whatever it was then (`sha` of a submodule is its commit) and is now."""
-        kind = text.classify(content, mode)
-
-        async def attempt() -> Written:
-            async with self._rooms.turn(row.id) as turn:
-                if kind == "text":
-                    return await self._write_text(turn, content, actor, None, mode, None)
-                return await self._write_bytes(
-                    turn, content, actor, None, mode, replace(turn.row, kind=kind, object=sha)
-                )
-
-        return await again(attempt)
-
-    async def _check_blind(self, turn: Turn, actor: ActorId) -> None:
+    async def check_blind(self, turn: Turn, actor: ActorId) -> None:
         others = {member.session.actor for member in turn.room.members.values() if member.session.writes} - {actor}
         base = await bases.base(self._store, turn.row.project, turn.row.path)
         since = base.position if base is not None and base.document == turn.row.id else Position(0)
@@ -117,22 +189,11 @@ class Writing:
                 "with theirs, or force it",
                 code="blind_write",
                 field="If-Match",
-                details={"sha": file(turn.row, turn.document.text, turn.position).row.sha, "actors": sorted(others)},
+                details={"sha": sha(turn), "actors": sorted(others)},
             )
 
-    async def _beside(self, row: Row, content: bytes, if_match: BlobSha | None) -> Premerged | None:
-        opened = text.open_bytes(content)
-        if if_match is None or opened is None or row.kind != "text" or len(content) < BESIDE:
-            return None
-        ours = (await self._contents.read(row)).content
-        base = await self._base(row, if_match)
-        live = text.open_bytes(ours)
-        if live is None or text.blob_sha(ours) == if_match:
-            return None
-        result = await anyio.to_thread.run_sync(merge, base, live[0], opened[0])
-        return None if isinstance(result, Conflicted) else Premerged(live[0], result.text)
-
     async def _base(self, row: Row, sha: BlobSha) -> str:
+        """The text that this SHA names, as the document holds it; `Conflict` when that is not known any more."""
         position = await self._contents.base_position(row, sha)
         if position is None:
             raise Conflict(
@@ -142,87 +203,70 @@ class Writing:
             )
         return await history.text_at(self._store, row.id, position)
 
-    async def _write_text(
-        self,
-        turn: Turn,
-        content: bytes,
-        actor: ActorId,
-        if_match: BlobSha | None,
-        mode: int,
-        premerged: Premerged | None,
-    ) -> Written:
-        opened = text.open_bytes(content)
-        assert opened is not None  # classified as text
-        theirs, shape = opened
-        target, rebased = await self._target(turn, theirs, if_match, premerged)
-        meta = changed_meta(
-            turn.row, {"kind": "text", "mode": mode, "eol": shape.eol, "bom": shape.bom, "object": None}
-        )
-        position = turn.stage(actor=actor, target=target, meta=meta)
-        row = replace(turn.row, kind="text", mode=mode, eol=shape.eol, bom=shape.bom, object=None)
-        written = file(row, turn.document.text, position).row
-        await self._commit(turn, written)
-        return Written(written, created=False, rebased=rebased)
+    async def _carry_out(self, turn: Turn, planned: Planned, by: By) -> Written:
+        staged = self.stage(turn, planned, by)
+        row = staged.written.row
+        if turn.entries:
+            await self._rooms.commit([turn], [SetDocument(id=row.id, fields=staged.fields)])
+        self._contents.remember(row.id, row.sha, row.head)
+        return staged.written
 
-    async def _target(
-        self, turn: Turn, theirs: str, if_match: BlobSha | None, premerged: Premerged | None
-    ) -> tuple[str, bool]:
-        if turn.row.kind != "text":
-            self._check_unchanged(turn.row, if_match)
+    async def _beside(self, row: Row, content: bytes, if_match: BlobSha | None, base: str | None) -> Premerged | None:
+        opened = text.open_bytes(content)
+        if if_match is None or opened is None or row.kind != "text" or len(content) < BESIDE:
+            return None
+        ours = (await self._contents.read(row)).content
+        live = text.open_bytes(ours)
+        if live is None or text.blob_sha(ours) == if_match:
+            return None
+        base = await self._base(row, if_match) if base is None else base
+        result = await anyio.to_thread.run_sync(merge, base, live[0], opened[0])
+        return None if isinstance(result, Conflicted) else Premerged(live[0], result.text)
+
+    async def _merged(self, turn: Turn, theirs: str, content: Content) -> tuple[str, bool]:
+        live, if_match = turn.document.text, content.if_match
+        if if_match is None or sha(turn) == if_match:
             return theirs, False
-        live = turn.document.text
-        if if_match is None or file(turn.row, live, turn.position).row.sha == if_match:
-            return theirs, False
-        if premerged is not None and premerged.ours == live:
-            return premerged.result, True
-        result = merge(await self._base(turn.row, if_match), live, theirs)
+        if content.premerged is not None and content.premerged.ours == live:
+            return content.premerged.result, True
+        base = await self._base(turn.row, if_match) if content.base is None else content.base
+        result = merge(base, live, theirs)
         if isinstance(result, Conflicted):
             raise Overlap(
                 "somebody changed the same lines since you read the file; nothing was changed",
                 field="If-Match",
                 details={
                     "hunks": [asdict(hunk) for hunk in result.hunks],
-                    "sha": file(turn.row, live, turn.position).row.sha,
+                    "diff": unified(base, live, paths.show(turn.row.path)),
+                    "sha": sha(turn),
                 },
             )
         return result.text, True
 
-    async def _write_bytes(
-        self, turn: Turn, content: bytes, actor: ActorId, if_match: BlobSha | None, mode: int, row: Row
-    ) -> Written:
-        current = turn.row
-        if current.kind == "text":
-            current = file(current, turn.document.text, turn.position).row
-        self._check_unchanged(current, if_match)
-        assert row.object is not None  # the caller says which
-        meta = changed_meta(turn.row, {"kind": row.kind, "mode": mode, "object": row.object})
-        position = turn.stage(actor=actor, meta=meta)
-        written = replace(row, mode=mode, sha=row.object, size=len(content), head=position, sha_position=position)
-        await self._commit(turn, written)
-        return Written(written, created=False, rebased=False)
-
-    def _check_unchanged(self, row: Row, if_match: BlobSha | None) -> None:
-        if if_match is not None and row.sha != if_match:
+    def _check_unchanged(self, turn: Turn, if_match: BlobSha | None) -> None:
+        if if_match is not None and sha(turn) != if_match:
             raise Overlap(
                 "the file changed since you read it, and it is not text that could be merged; nothing was changed",
                 field="If-Match",
-                details={"hunks": [], "sha": row.sha},
+                details={"hunks": [], "sha": sha(turn)},
             )
 
-    async def _commit(self, turn: Turn, written: Row) -> None:
-        fields: RowFields = {
-            "kind": written.kind,
-            "mode": written.mode,
-            "eol": written.eol,
-            "bom": written.bom,
-            "object": written.object,
-            "sha": written.sha,
-            "size": written.size,
-            "sha_position": written.sha_position,
-        }
-        if turn.entries:
-            await self._rooms.commit([turn], [SetDocument(id=written.id, fields=fields)])
-        self._contents.remember(written.id, written.sha, written.head)
+
+def whole(turn: Turn, content: bytes, sha: BlobSha, mode: int) -> Planned:
+    """The file is to be this and nothing else. `sha` names what is no text (of a submodule, its commit)."""
+    kind = text.classify(content, mode)
+    opened = text.open_bytes(content) if kind == "text" else None
+    before = turn.document.text if turn.row.kind == "text" else None
+    if opened is None:
+        return Planned(replace(turn.row, kind=kind, mode=mode, object=sha), content, before, None, rebased=False)
+    target, shape = opened
+    row = replace(turn.row, kind=kind, mode=mode, eol=shape.eol, bom=shape.bom, object=None)
+    return Planned(row, content, before, target, rebased=False)
+
+
+def sha(turn: Turn) -> BlobSha:
+    """Of the file as it is now."""
+    return file(turn.row, turn.document.text, turn.position).row.sha if turn.row.kind == "text" else turn.row.sha
 
 
 def check_mode(content: bytes, mode: int | None) -> None:

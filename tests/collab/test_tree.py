@@ -13,7 +13,7 @@ from collab.store.base import Append, Change, Committed, Entry, EntryKind, Event
 from collab.store.memory import MemoryStore
 from collab.text import blob_sha
 from collab.workspace import Incoming, Written
-from tests.collab.test_workspace import ALICE, BOB, Desk, desk
+from tests.collab.desk import ALICE, BOB, Desk, desk
 
 pytestmark = pytest.mark.anyio
 
