@@ -5,9 +5,9 @@ What it promises
 2. An edit is committed when its project is quiet, or at the latest when it is old (snapshots.schedule); what a crash left
    uncommitted is found at the start.
 3. A failure is kept for `status`, in plain words, and tried again, later each time.
-4. Every round pulls what others pushed before it commits, so that the commit is a fast-forward. Where `poll` is given, the
-   branches are looked at that often; apart from that an idle system costs nothing: the loop waits for the bus, or for
-   the next due time.
+4. Every round pulls what others pushed before it commits, so that the commit is a fast-forward. Branches are
+   looked at now and then (snapshots.polling); apart from that an idle system costs nothing: the loop waits for the bus, or
+   for the next due time.
 5. `aclose` takes nothing new, commits what is uncommitted within its deadline, and returns. What it does not finish in
    time is found at the next start.
 """
@@ -37,6 +37,7 @@ from snapshots import journal, schedule
 from snapshots.committer import INTERRUPTED, QUIRE, Committer, Step, no_step, what_to_do
 from snapshots.plan import PushRefused
 from snapshots.policies import Policy
+from snapshots.polling import Polling, Watch
 from snapshots.puller import Pulled, Puller, Pushed
 from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Remotes
 from snapshots.schedule import Pace, Pending
@@ -47,6 +48,9 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 2
 """Projects that are committed side by side by the schedule."""
+
+LOOKS_AT_ONCE: Final = 8
+"""Branches that are looked at side by side."""
 
 EVENTS_AT_ONCE: Final = 500
 
@@ -71,6 +75,7 @@ class Status:
     state: str
     detail: str
     next_commit_at: Millis | None
+    watch: Watch
     budget: None = None
 
 
@@ -82,6 +87,7 @@ class _Watched:
     pending: Pending | None = None
     started: bool = False
     pulling: bool = False
+    looking: bool = False
     head: CommitSha | None = None
     """Of the branch, when it was looked at last."""
     failure: str = ""
@@ -102,7 +108,7 @@ class Snapshotter:
         author: Author = QUIRE,
         step: Step = no_step,
         chance: Callable[[], float] = random.random,
-        poll: float | None = None,
+        polling: Polling | None = None,
     ) -> None:
         self.remotes = remotes
         self._workspace = workspace
@@ -111,11 +117,12 @@ class Snapshotter:
         self._clock = clock
         self._pace = pace or Pace()
         self._chance = chance
-        self._poll = poll
+        self.polling = polling or Polling(here=None, elsewhere=None, clock=clock)
         self._committer = Committer(workspace, remotes, bus, clock=clock, author=author, step=step)
         self._puller = Puller(workspace, remotes, bus, clock=clock, step=step)
         self._watched: defaultdict[ProjectId, _Watched] = defaultdict(_Watched)
         self._limiter = anyio.CapacityLimiter(AT_ONCE)
+        self._looks = anyio.CapacityLimiter(LOOKS_AT_ONCE)
         self._news = anyio.Event()
         self._running: anyio.CancelScope | None = None
         self._closing = False
@@ -203,6 +210,7 @@ class Snapshotter:
             state=_state(watched, failure, len(waiting)),
             detail=failure or _in_conflict(waiting),
             next_commit_at=None if pending is None else schedule.due_at(pending, self._pace),
+            watch=self.polling.watch(project.id),
         )
 
     async def _failed_before(self, project: Project, remote: GitRemote, head: CommitSha | None) -> str:
@@ -221,6 +229,7 @@ class Snapshotter:
         async with self._watched[project].lock:
             await self.remotes.remove(project)
         del self._watched[project]
+        self.polling.forget(project)
 
     @contextlib.asynccontextmanager
     async def paused(self, project: ProjectId) -> AsyncIterator[None]:
@@ -237,8 +246,8 @@ class Snapshotter:
             for project in await self._store.projects():
                 await self._take_up(project)
             tasks.start_soon(self._commit_when_due, tasks)
-            if self._poll is not None:
-                tasks.start_soon(self._look_at_branches, self._poll)
+            if self.polling.shortest is not None:
+                tasks.start_soon(self._look_at_branches, tasks, self.polling.shortest / 1000)
             async for changed in hints:
                 await self._hear(changed)
             tasks.cancel_scope.cancel()
@@ -283,26 +292,38 @@ class Snapshotter:
             watched.seen = found[-1].n
         self._wake()
 
-    async def _look_at_branches(self, every: float) -> None:
-        """Pulls what somebody pushed."""
+    async def _look_at_branches(self, tasks: TaskGroup, every: float) -> None:
+        """Pulls what somebody pushed. A branch that does not answer holds up no other."""
         while not self._closing:
             await anyio.sleep(every)
-            try:
-                for project in await self._store.projects():
-                    watched = self._watched[project.id]
-                    if not watched.lock.locked() and not self._closing:
-                        await self._look_at_branch(project, watched)
-            except Exception:
-                # It is in the status, and the schedule tries again.
-                log.exception("a branch could not be pulled")
+            for project in await self._store.projects():
+                watched = self._watched[project.id]
+                if not watched.looking and not watched.lock.locked() and self.polling.due(project.id):
+                    watched.looking = True
+                    tasks.start_soon(self._look_at_branch, project, watched)
 
     async def _look_at_branch(self, project: Project, watched: _Watched) -> None:
-        head = await (await self.remotes.of(project)).head()
-        if head == watched.head:
-            return
-        watched.head = head
-        if head != journal.known(await journal.branch(self._store, project.id)):
-            await self.pull(project)
+        elsewhere = news = False
+        try:
+            async with self._looks:
+                with self._failing(watched):
+                    remote = await self.remotes.of(project)
+                    elsewhere = remote.hosted is not None
+                    head = await remote.head()
+                known = journal.known(await journal.branch(self._store, project.id))
+                moved = head not in (watched.head, known)
+                news = moved and not watched.lock.locked()
+                watched.head = head
+                if moved and not self._closing:
+                    await self.pull(project)
+        except QuireError as error:
+            # It is in the status, and the schedule tries again.
+            log.info("a branch could not be looked at", project=project.name, why=error.message)
+        except Exception:
+            log.exception("a branch could not be pulled", project=project.name)
+        finally:
+            watched.looking = False
+            self.polling.looked(project.id, elsewhere=elsewhere, news=news)
 
     async def _commit_when_due(self, tasks: TaskGroup) -> None:
         while not self._closing:

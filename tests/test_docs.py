@@ -15,7 +15,7 @@ from tests.test_architecture import ROOT
 from web.api import ENDPOINTS
 from web.cli import CONFLICTS, DONE, FAILED, STOPPED, USAGE, quire
 from web.openapi import describe
-from web.settings import CONFIG, NOT_YET, documented
+from web.settings import CONFIG, documented
 
 PAGES: Final = sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -36,14 +36,9 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_no_page_names_a_setting_that_is_not_there() -> None:
-    known = {name for name, _, _ in documented()} | NOT_YET | {CONFIG}
+    known = {name for name, _, _ in documented()} | {CONFIG}
     for name in PAGES:
         assert set(re.findall(r"\bQUIRE_[A-Z][A-Z_]*[A-Z]\b", page(name))) <= known, name
-
-
-def test_every_name_that_is_taken_is_in_the_list_of_them() -> None:
-    _, _, taken = page("docs/settings.md").partition("## Names that are taken")
-    assert set(re.findall(r"`(QUIRE_\w+)`", taken)) == NOT_YET
 
 
 # commands

@@ -173,6 +173,8 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     from collab.rooms import Rooms
     from collab.workspace import Workspace
     from snapshots.importer import Importer
+    from snapshots.listener import Listener
+    from snapshots.polling import Polling
     from snapshots.remotes.local import LocalRemotes
     from snapshots.schedule import Pace
     from snapshots.snapshotter import Snapshotter
@@ -185,7 +187,8 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     metrics.watch_rooms(rooms)
     workspace = Workspace(parts.store, parts.objects, rooms, parts.bus, now)
     pace = Pace(quiet=int(settings.commit_quiet * 1000), max_age=int(settings.commit_max_age * 1000))
-    snapshotter = Snapshotter(workspace, remotes, parts.bus, clock=now, pace=pace, poll=settings.poll or None)
+    polling = Polling(here=_millis(settings.poll), elsewhere=_millis(settings.github_poll), clock=now)
+    snapshotter = Snapshotter(workspace, remotes, parts.bus, clock=now, pace=pace, polling=polling)
     loop = await stack.enter_async_context(anyio.create_task_group())
     loop.start_soon(snapshotter.run)
     follower = _follower(settings, parts, workspace)
@@ -198,6 +201,8 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     stack.callback(tasks.cancel_scope.cancel)
     once = Once(parts.store, now)
     tasks.start_soon(once.sweep)
+    listener = Listener(parts.store, snapshotter, tasks, clock=now, secret=settings.github_webhook_secret)
+    tasks.start_soon(listener.sweep)
     return Services(
         settings=settings,
         store=parts.store,
@@ -208,6 +213,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         snapshotter=snapshotter,
         follower=follower,
         importer=importer,
+        listener=listener,
         identity=identity,
         metrics=metrics,
         once=once,
@@ -229,6 +235,11 @@ def _follower(settings: Settings, parts: Adapters, workspace: Workspace) -> Foll
     quiet, max_age = int(settings.snapshot_quiet * 1000), int(settings.snapshot_max_age * 1000)
     pace = replace(PACE, quiet=quiet, max_age=max_age)
     return Follower(materialiser, sweeper, parts.store, parts.bus, where=str(settings.objects), clock=now, pace=pace)
+
+
+def _millis(seconds: float) -> int | None:
+    """0: never."""
+    return int(seconds * 1000) or None
 
 
 async def _last_snapshot(snapshotter: Snapshotter, follower: Follower | None, within: float) -> None:

@@ -103,6 +103,7 @@ class Metrics:
             "quire_http_request_seconds", "Until a request was answered.", ["route"], buckets=LATENCY, registry=registry
         )
         self._imports = Counter("quire_imports", "Imports that were asked for.", ["source"], registry=registry)
+        self._hooks = Counter("quire_webhooks", "Deliveries of webhooks that are signed.", ["kind"], registry=registry)
         self._snapshots = Counter("quire_snapshots", "Snapshots that were asked for.", ["state"], registry=registry)
 
     def watch_rooms(self, rooms: Rooms) -> None:
@@ -149,6 +150,9 @@ class Metrics:
 
     def imported(self, source: str) -> None:
         self._imports.labels(source).inc()
+
+    def heard(self, kind: str) -> None:
+        self._hooks.labels(kind).inc()
 
     def snapshot(self, state: str) -> None:
         self._snapshots.labels(state).inc()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collab.workspace import Workspace
     from snapshots.follower import Follower
     from snapshots.importer import Importer
+    from snapshots.listener import Listener
     from snapshots.snapshotter import Snapshotter
     from web.idempotency import Once
     from web.identity import Identity
@@ -42,6 +43,7 @@ class Services:
     follower: Follower | None
     """None where snapshots are git's alone."""
     importer: Importer
+    listener: Listener
     identity: Identity
     metrics: Metrics
     once: Once

@@ -25,14 +25,9 @@ from collab.objects.keys import PREFIX_LENGTH, possible
 PREFIX: Final = "QUIRE_"
 CONFIG: Final = "QUIRE_CONFIG"
 
-NOT_YET: Final = frozenset(
-    {
-        "QUIRE_GITHUB_WEBHOOK_SECRET",
-    }
+FIRST_PARTS: Final = frozenset(
+    {"api", "assets", "git", "healthz", "hooks", "join", "login", "metrics", "p", "readyz", "sync"}
 )
-"""Names that are promised to scripts and that nothing reads yet: accepted, without effect."""
-
-FIRST_PARTS: Final = frozenset({"api", "assets", "git", "healthz", "join", "login", "metrics", "p", "readyz", "sync"})
 """What our own addresses begin with: a path prefix that did could not be told from them."""
 
 MB: Final = 1_000_000
@@ -253,7 +248,21 @@ class Settings:
         600.0, seconds, "A commit is made at the latest this long after the first edit, quiet or not."
     )
     poll: float = _setting(
-        5.0, seconds, "How often the branches are looked at for what others pushed; 0: only before a commit."
+        5.0,
+        seconds,
+        "How often the branches on this machine are looked at for what others pushed; 0: only before a commit.",
+    )
+    github_poll: float = _setting(
+        30.0,
+        seconds,
+        "How often the branches on GitHub are looked at, by a request that costs nothing while nothing has moved; ten times less "
+        "often where webhooks arrive; 0: only before a commit.",
+    )
+    github_webhook_secret: str | None = _setting(
+        None,
+        _secret,
+        "The secret of the webhooks on GitHub that point to `/hooks/github`; that of the GitHub App counts as well.",
+        secret=True,
     )
     shutdown_timeout: float = _setting(
         20.0, seconds, "How long a stop may take: requests end, the log is drained, a last snapshot is made."
@@ -323,12 +332,12 @@ def _known(environ: Mapping[str, str]) -> dict[str, object]:
 
 
 def _nearest(key: str) -> str:
-    near = difflib.get_close_matches(key, [*KEYS.values(), *NOT_YET, CONFIG], n=1)
+    near = difflib.get_close_matches(key, [*KEYS.values(), CONFIG], n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def _warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
-    known = {*KEYS.values(), *NOT_YET, CONFIG}
+    known = {*KEYS.values(), CONFIG}
     strange = sorted(key for key in environ if key.startswith(PREFIX) and key not in known)
     found = [f"{key} is no setting of Quire{_nearest(key)}" for key in strange]
     if 0 < len(environ.get("QUIRE_ROOT_TOKEN", "")) < SHORT:
@@ -353,8 +362,6 @@ def _file(environ: Mapping[str, str]) -> dict[str, object]:
     values: dict[str, object] = {}
     for small, value in table.items():
         key = PREFIX + small.upper()
-        if key in NOT_YET:
-            continue
         if small != small.lower() or key not in KEYS.values():
             raise SettingInvalid(
                 f"{small!r} in {name} is no setting of Quire{_nearest(key).lower().replace('quire_', '')}", field=small

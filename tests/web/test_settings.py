@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from web.settings import KEYS, NOT_YET, Aws, S3Place, SettingInvalid, Settings, documented
+from web.settings import KEYS, Aws, S3Place, SettingInvalid, Settings, documented
 
 
 def test_without_anything_said_it_serves_this_machine_from_quire_data() -> None:
@@ -92,10 +92,6 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: pathlib.Path, content: str) -
 def test_a_file_that_is_not_there_is_named(tmp_path: pathlib.Path) -> None:
     with pytest.raises(SettingInvalid, match="cannot be read"):
         Settings.load({"QUIRE_CONFIG": str(tmp_path / "none.toml")})
-
-
-def test_names_that_later_versions_read_are_accepted() -> None:
-    assert Settings.load(dict.fromkeys(NOT_YET, "x")).warnings == ()
 
 
 @pytest.mark.parametrize(

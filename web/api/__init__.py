@@ -13,6 +13,7 @@ from web.api import (
     events,
     exports,
     files,
+    hooks,
     imports,
     invites,
     moves,
@@ -43,6 +44,7 @@ NOUNS: Final = (
     tokens,
     invites,
     admin,
+    hooks,
 )
 
 ENDPOINTS: Final[list[Endpoint]] = [each for noun in NOUNS for each in noun.endpoints.all]

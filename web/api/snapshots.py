@@ -11,6 +11,7 @@ from starlette.responses import Response
 from collab import bases, paths
 from collab.errors import Invalid, NotFound
 from collab.ids import Path
+from snapshots.polling import Watch
 from snapshots.snapshot import Snapshot
 from web import background
 from web.api.endpoint import Body, Call, Endpoints, NoQuery, Query, json_answer
@@ -78,6 +79,16 @@ class ObjectsInfo(msgspec.Struct):
     next_at: str | None
 
 
+class WatchInfo(msgspec.Struct):
+    """When the branch was looked at for what others pushed, and when it will be (null: only before a commit). `by_webhook`:
+    a webhook tells of pushes, and looking is rare."""
+
+    last_look: str | None
+    next_look: str | None
+    last_webhook: str | None
+    by_webhook: bool
+
+
 class StatusInfo(msgspec.Struct):
     """`uncommitted` and `conflicts` are numbers. `state`: idle, running, pulling, committing, failed or conflicts.
     `objects`: null where snapshots are git's alone."""
@@ -91,6 +102,7 @@ class StatusInfo(msgspec.Struct):
     next_commit_at: str | None
     budget: dict[str, Any] | None
     objects: ObjectsInfo | None = None
+    watch: WatchInfo | None = None
 
 
 def _shape(each: Snapshot) -> SnapshotInfo:
@@ -184,7 +196,13 @@ async def get_status(call: Call[None, NoQuery]) -> StatusInfo:
         next_commit_at=maybe_rfc3339(status.next_commit_at),
         budget=status.budget,
         objects=_objects(call),
+        watch=_watch(status.watch),
     )
+
+
+def _watch(watch: Watch) -> WatchInfo:
+    last, following, heard = (maybe_rfc3339(each) for each in (watch.last_look, watch.next_look, watch.last_webhook))
+    return WatchInfo(last, following, heard, watch.by_webhook)
 
 
 def _objects(call: Call[None, NoQuery]) -> ObjectsInfo | None:
