@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import anyio
+import msgspec
 import pytest
 
 from collab.actors import QUIRE
@@ -27,11 +28,9 @@ REPOSITORY = 7
 NAME = "alice/notes"
 
 
-def connected(**changes: object) -> Connection:
-    made = Connection(
-        kind="github", repository=NAME, branch="main", id=REPOSITORY, installation=3, at=Millis(1), by=QUIRE.id
-    )
-    return Connection(**{**{name: getattr(made, name) for name in made.__struct_fields__}, **changes})  # type: ignore[arg-type]
+CONNECTED = Connection(
+    kind="github", repository=NAME, branch="main", id=REPOSITORY, installation=3, at=Millis(1), by=QUIRE.id
+)
 
 
 @dataclass
@@ -73,7 +72,7 @@ async def ear(tmp_path: pathlib.Path) -> AsyncIterator[Ear]:
     async with house(tmp_path) as at, anyio.create_task_group() as tasks:
         await at.write("a.txt", "one\n")
         await at.snapshotter.snapshot(at.project)
-        await at.store.commit(changes=[connection.put(at.project.id, connected())])
+        await at.store.commit(changes=[connection.put(at.project.id, CONNECTED)])
         waited: list[float] = []
 
         async def pause(seconds: float) -> None:
@@ -194,7 +193,9 @@ async def test_what_no_project_follows_is_not_even_remembered(ear: Ear, told: De
 
 
 async def test_a_connection_that_knows_no_id_is_found_by_its_name(ear: Ear) -> None:
-    await ear.house.store.commit(changes=[connection.put(ear.house.project.id, connected(id=None))])
+    await ear.house.store.commit(
+        changes=[connection.put(ear.house.project.id, msgspec.structs.replace(CONNECTED, id=None))]
+    )
     assert await ear.hear(hooks.push(REPOSITORY, "Alice/Notes", *ear.push("a.txt", "two\n"))) == 1
     assert await ear.house.files() == {"a.txt": b"two\n"}
 
@@ -203,7 +204,7 @@ async def test_a_repository_that_was_renamed_is_called_by_its_new_name(ear: Ear)
     payload = {"action": "renamed", "repository": hooks.repository(REPOSITORY, "alice/papers")}
     assert await ear.hear(hooks.delivery("repository", payload)) == 1
     found = await connection.connection(ear.house.store, ear.house.project.id)
-    assert found == connected(repository="alice/papers")
+    assert found == msgspec.structs.replace(CONNECTED, repository="alice/papers")
 
 
 @pytest.mark.parametrize(
