@@ -81,7 +81,11 @@ class Blobs(Protocol):
 
 
 class GitRemote(Protocol):
-    branch: str
+    @property
+    def branch(self) -> str: ...
+
+    def covers(self, path: Path) -> bool:
+        """Whether a file at this path belongs here. What does not is never committed, and nothing of it is touched."""
 
     def on(self, branch: str) -> GitRemote:
         """Another branch of the same repository, limited to the same files."""

@@ -145,6 +145,9 @@ class GitHubRemote:
 
     # The contract.
 
+    def covers(self, path: Path) -> bool:
+        return True
+
     async def head(self) -> CommitSha | None:
         async with self._hub.session():
             return await self._head()

@@ -87,6 +87,9 @@ class LocalRemote:
     async def begin(self, at: CommitSha) -> CommitSha:
         return await self._run(lambda: self._begin(at))
 
+    def covers(self, path: Path) -> bool:
+        return True
+
     async def head(self) -> CommitSha | None:
         """Does not wait for a commit that is under way."""
         # Nothing there may mean that the repository is just being moved: only under the lock is it certain.

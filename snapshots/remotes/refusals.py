@@ -24,13 +24,15 @@ from collab import paths
 from collab.errors import Conflict, Forbidden, NotFound, Unavailable
 from collab.ids import Millis, Path
 
-Reason = Literal["secret", "workflow", "too_large", "name", "refused"]
+Reason = Literal["secret", "workflow", "too_large", "name", "outside", "in_the_way", "refused"]
 
 WORDS: Mapping[Reason, str] = {
     "secret": "GitHub found a secret in it: take it out, or allow it on GitHub",
     "workflow": "the token may not change workflows: give it that permission",
     "too_large": "it is larger than GitHub takes",
     "name": "its name is not UTF-8, which GitHub's API cannot carry: rename it",
+    "outside": "it does not belong to the part of the repository that the project is connected to",
+    "in_the_way": "something that does not belong to the project stands there in the repository: move the one or the other",
     "refused": "GitHub does not take it",
 }
 

@@ -18,6 +18,8 @@ from snapshots.remotes.github import GitHubRemote
 from snapshots.remotes.github_repository import find
 from snapshots.remotes.local import LocalRemote
 from snapshots.remotes.refusals import FilesRefused
+from snapshots.remotes.scoped import ScopedRemote
+from snapshots.scope import Scope
 from tests.harness.faultproxy import fault_proxy
 from tests.harness.github import GitHubServer
 from tests.harness.hubs import hub_to
@@ -29,30 +31,47 @@ AUTHOR = Author("Quire", "quire@localhost")
 FILE, SCRIPT, LINK = 0o100644, 0o100755, 0o120000
 
 
-class Judge:
-    """A remote, and where real git finds what it holds."""
+FOLDER = "deep/project"
+"""Where the files stand in the repository of a remote that is limited to a folder."""
 
-    def __init__(self, remote: GitRemote, repository: Callable[[], pathlib.Path]) -> None:
+
+class Judge:
+    """A remote, and where real git finds what it holds. `place`: the commit's tree, or that of the folder."""
+
+    def __init__(self, remote: GitRemote, repository: Callable[[], pathlib.Path], folder: str = "") -> None:
         self.remote = remote
+        self.folder = folder
         self._repository = repository
+
+    def place(self, commit: str) -> str:
+        return f"{commit}:{self.folder}" if self.folder else commit
+
+    def on_github(self) -> bool:
+        return self.remote.hosted is not None
 
     async def repository(self) -> pathlib.Path:
         return await anyio.to_thread.run_sync(self._repository)
 
 
-@pytest.fixture(params=["local", "github"])
+@pytest.fixture(params=["local", "github", "local, a folder", "github, a folder"])
 async def judge(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> AsyncIterator[Judge]:
     path = tmp_path / "notes.git"
-    if request.param == "local":
-        yield Judge(LocalRemote(path, "main"), lambda: path)
+    server, _, folder = request.param.partition(", ")
+    if server == "local":
+        local = LocalRemote(path, "main")
+        yield Judge(scoped(local) if folder else local, lambda: path, FOLDER if folder else "")
         return
-    server: GitHubServer = request.getfixturevalue("github")
-    repository = server.make()
-    async with fault_proxy(server.url) as proxy:
+    github: GitHubServer = request.getfixturevalue("github")
+    repository = github.make()
+    async with fault_proxy(github.url) as proxy:
         hub = hub_to(proxy.url, repository.token)
         made = GitHubRemote(await find(hub, repository.full_name), "main")
-        yield Judge(made, lambda: repository.copied(path))
+        yield Judge(scoped(made) if folder else made, lambda: repository.copied(path), FOLDER if folder else "")
         await made.aclose()
+
+
+def scoped(inner: GitRemote) -> ScopedRemote:
+    return ScopedRemote(inner, Scope(FOLDER, ("**",)))
 
 
 @pytest.fixture
@@ -107,12 +126,12 @@ async def test_a_clone_checks_out_what_was_committed(remote: GitRemote, judge: J
     repository = await judge.repository()
     program, verb, url = shlex.split(remote.clone_command())
     assert (program, verb) == ("git", "clone")
-    if isinstance(remote, GitHubRemote):
+    if judge.on_github():
         # The test server has no git protocol; what it holds was brought over object by object.
-        assert url == remote.repository.facts.clone_url
+        assert url.endswith(f"{remote.described()['repository']}.git")
         url = str(repository)
-    git(tmp_path, "clone", url, "copy")
-    copy = tmp_path / "copy"
+    git(tmp_path, "clone", url, "whole")
+    copy = tmp_path / "whole" / judge.folder
     assert (copy / "docs/a.md").read_bytes() == b"one\r\n"
     assert (copy / "run.sh").stat().st_mode & 0o111
     assert (copy / "link").readlink() == pathlib.Path("docs/a.md")
@@ -128,7 +147,7 @@ async def test_only_what_changed_is_changed(remote: GitRemote, judge: Judge) -> 
     first = await commit(remote, None, {"a/b/c.txt": b"c", "a/d.txt": b"d", "e.txt": b"e"})
     second = await commit(remote, first.commit, {"a/b/f.txt": b"f"}, ("e.txt", "not/there"))
     repository = await judge.repository()
-    assert git(repository, "ls-tree", "-r", "--name-only", second.commit).split() == [
+    assert git(repository, "ls-tree", "-r", "--name-only", judge.place(second.commit)).split() == [
         "a/b/c.txt",
         "a/b/f.txt",
         "a/d.txt",
@@ -143,7 +162,7 @@ async def test_only_what_changed_is_changed(remote: GitRemote, judge: Judge) -> 
 
 async def test_paths_that_are_not_utf_8_are_bytes_or_refused(remote: GitRemote, judge: Judge) -> None:
     name = b"caf\xe9/\xff.txt".decode("utf-8", "surrogateescape")
-    if isinstance(remote, GitHubRemote):
+    if judge.on_github():
         # JSON cannot carry such a name: the file is held back, and says why.
         with pytest.raises(FilesRefused) as caught:
             await commit(remote, None, {name: b"x", "a.txt": b"a"})
@@ -152,7 +171,7 @@ async def test_paths_that_are_not_utf_8_are_bytes_or_refused(remote: GitRemote, 
         return
     made = await commit(remote, None, {name: b"x"})
     repository = await judge.repository()
-    listed = git(repository, "ls-tree", "-rz", "--name-only", made.commit)
+    listed = git(repository, "ls-tree", "-rz", "--name-only", judge.place(made.commit))
     assert listed == name + "\0"
     assert await remote.tree(made.commit) == {Path(name): TreeEntry(blob_sha(b"x"), FILE)}
 
@@ -174,7 +193,7 @@ async def test_submodules_are_kept_without_their_content(remote: GitRemote, judg
     )
     made = await remote.commit(new, blob)
     repository = await judge.repository()
-    assert git(repository, "ls-tree", made.commit, "lib/") == f"160000 commit {'1' * 40}\tlib/sub"
+    assert git(repository, "ls-tree", judge.place(made.commit), "lib/") == f"160000 commit {'1' * 40}\tlib/sub"
     assert (await remote.tree(made.commit))[Path("lib/sub")] == entry
 
 
@@ -187,7 +206,7 @@ async def test_a_commit_that_merges_another_is_built_on_its_tree(remote: GitRemo
         second.commit,
         first.commit,
     ]
-    assert git(repository, "ls-tree", "-r", "--name-only", third.commit).split() == ["a", "c", "gone"]
+    assert git(repository, "ls-tree", "-r", "--name-only", judge.place(third.commit)).split() == ["a", "c", "gone"]
     assert await remote.head() == third.commit
     assert git(repository, "fsck", "--strict", "--full") == ""
 
@@ -244,9 +263,10 @@ async def test_of_many_commits_on_one_parent_exactly_one_wins(remote: GitRemote)
     assert [made.commit for made in won] == [await remote.head()]
 
 
-async def test_the_same_intent_makes_the_same_commit(remote: GitRemote, tmp_path: pathlib.Path) -> None:
+async def test_the_same_intent_makes_the_same_commit(judge: Judge, tmp_path: pathlib.Path) -> None:
     again = LocalRemote(tmp_path / "again.git", "main")
-    assert await commit(remote, None, {"a": b"1"}) == await commit(again, None, {"a": b"1"})
+    same = f"{judge.folder}/a".removeprefix("/")
+    assert await commit(judge.remote, None, {"a": b"1"}) == await commit(again, None, {same: b"1"})
 
 
 async def test_a_commit_is_found_by_its_trailer(remote: GitRemote) -> None:
@@ -290,7 +310,9 @@ async def test_a_file_becomes_a_directory_and_a_directory_a_file(remote: GitRemo
     second = await commit(remote, first.commit, {"a/x": b"below", "b": b"file"}, ("a", "b/c", "b/d/e"))
     third = await commit(remote, second.commit, {"a": b"file", "b/c": b"below"})
     repository = await judge.repository()
-    names = [git(repository, "ls-tree", "-r", "--name-only", each.commit).split() for each in (second, third)]
+    names = [
+        git(repository, "ls-tree", "-r", "--name-only", judge.place(each.commit)).split() for each in (second, third)
+    ]
     assert names == [["a/x", "b", "keep"], ["a", "b/c", "keep"]]
 
 
@@ -298,7 +320,7 @@ async def test_a_directory_without_files_is_gone(remote: GitRemote, judge: Judge
     first = await commit(remote, None, {"a/b/c.txt": b"c", "a/b/d/e.txt": b"e", "f.txt": b"f"})
     second = await commit(remote, first.commit, {}, ("a/b/c.txt", "a/b/d/e.txt"))
     repository = await judge.repository()
-    assert git(repository, "ls-tree", "-rt", "--name-only", second.commit).split() == ["f.txt"]
+    assert git(repository, "ls-tree", "-rt", "--name-only", judge.place(second.commit)).split() == ["f.txt"]
 
 
 async def test_thousands_of_files_in_one_commit(remote: GitRemote, judge: Judge) -> None:
@@ -307,5 +329,6 @@ async def test_thousands_of_files_in_one_commit(remote: GitRemote, judge: Judge)
     await commit(remote, first.commit, {"d1/f1.txt": b"new\n"})
     repository = await judge.repository()
     assert git(repository, "fsck", "--strict", "--full") == ""
-    assert git(repository, "diff-tree", "-r", "--name-only", "HEAD~1", "HEAD") == "d1/f1.txt"
+    changed = git(repository, "diff-tree", "-r", "--name-only", judge.place("HEAD~1"), judge.place("HEAD"))
+    assert changed == "d1/f1.txt"
     assert len(await remote.tree(first.commit)) == 3_000

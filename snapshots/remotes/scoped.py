@@ -1,0 +1,162 @@
+"""GitRemote over another one: a folder of its repository, or what patterns mean in it (snapshots.scope).
+
+What it promises
+1. What does not belong is never touched: the tree of a commit holds it byte for byte as its parent does.
+2. Nobody sees it either: `tree` has what belongs, by its path in the project.
+3. A file that does not belong, or whose place is taken by something that does not, is not committed and is named
+   (`FilesRefused`); `covers` says so before.
+
+Everything else is the other remote's: the branch, its commits, their trailers, its refusals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+
+from collab.ids import BlobSha, Path
+from snapshots import scope as scopes
+from snapshots.budget import Left
+from snapshots.remotes.base import (
+    Blobs,
+    CommitSha,
+    GitRemote,
+    Hosted,
+    Made,
+    NewCommit,
+    PullRequest,
+    TreeEntry,
+    TreeSha,
+)
+from snapshots.remotes.refusals import FilesRefused, Reason
+from snapshots.scope import Scope
+
+
+class ScopedRemote:
+    """See the module."""
+
+    def __init__(self, inner: GitRemote, scope: Scope) -> None:
+        self.inner = inner
+        self.scope = scope
+        self._outside: tuple[CommitSha, Mapping[Path, TreeEntry]] | None = None
+        self._branches = {inner.branch: self}
+
+    def on(self, inner: GitRemote) -> ScopedRemote:
+        """Another branch, limited alike; the same each time."""
+        if (found := self._branches.get(inner.branch)) is None:
+            found = self._branches[inner.branch] = ScopedRemote(inner, self.scope)
+            found._branches = self._branches
+        return found
+
+    @property
+    def branch(self) -> str:
+        return self.inner.branch
+
+    def covers(self, path: Path) -> bool:
+        return self.scope.covers(path) and self.inner.covers(self.scope.there(path))
+
+    async def head(self) -> CommitSha | None:
+        return await self.inner.head()
+
+    async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
+        inside: dict[Path, TreeEntry] = {}
+        outside: dict[Path, TreeEntry] = {}
+        for path, entry in (await self.inner.tree(commit)).items():
+            here = self.scope.here(path)
+            if here is None:
+                outside[path] = entry
+            else:
+                inside[here] = entry
+        self._outside = commit, outside
+        return inside
+
+    async def tree_sha(self, commit: CommitSha) -> TreeSha:
+        """Of the whole repository: what git calls the commit's."""
+        return await self.inner.tree_sha(commit)
+
+    def blobs(self, shas: Sequence[BlobSha]) -> AsyncIterator[tuple[BlobSha, bytes]]:
+        return self.inner.blobs(shas)
+
+    async def commit(self, new: NewCommit, blob: Blobs) -> Made:
+        onto = new.merges or new.parent
+        outside = await self._left_alone(onto) if onto is not None else {}
+        self._check(new, outside)
+        moved = replace(
+            new,
+            writes={self.scope.there(path): entry for path, entry in new.writes.items()},
+            deletes=[self.scope.there(path) for path in new.deletes],
+        )
+        try:
+            made = await self.inner.commit(moved, blob)
+        except FilesRefused as refused:
+            raise FilesRefused({self.scope.here(path) or path: why for path, why in refused.files.items()}) from refused
+        self._outside = made.commit, outside
+        return made
+
+    async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
+        return await self.inner.find(trailer, since=since)
+
+    def clone_command(self) -> str:
+        return self.inner.clone_command()
+
+    def described(self) -> Mapping[str, object]:
+        told = dict(self.inner.described())
+        if self.scope.folder:
+            told["folder"] = self.scope.folder
+        if self.scope.patterns:
+            told["patterns"] = list(self.scope.patterns)
+        return told
+
+    @property
+    def hosted(self) -> Hosted | None:
+        hosted = self.inner.hosted
+        return None if hosted is None else _ScopedHost(hosted, self)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+    async def _left_alone(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
+        """What does not belong, as the commit has it. Our own commits do not change it."""
+        if self._outside is None or self._outside[0] != commit:
+            await self.tree(commit)
+        assert self._outside is not None  # `tree` has just found it
+        return self._outside[1]
+
+    def _check(self, new: NewCommit, outside: Mapping[Path, TreeEntry]) -> None:
+        refused: dict[Path, Reason] = {
+            path: "outside" for path in (*new.writes, *new.deletes) if not self.scope.covers(path)
+        }
+        places = {self.scope.there(path): path for path in new.writes}
+        refused.update((places[path], "in_the_way") for path in scopes.in_the_way(places, outside))
+        if refused:
+            raise FilesRefused(refused)
+
+
+class _ScopedHost:
+    """The same host, of which every branch is limited alike."""
+
+    def __init__(self, hosted: Hosted, remote: ScopedRemote) -> None:
+        self._hosted = hosted
+        self._remote = remote
+
+    @property
+    def account(self) -> int:
+        return self._hosted.account
+
+    def on(self, branch: str) -> GitRemote:
+        return self._remote.on(self._hosted.on(branch))
+
+    async def ensure_branch(self, name: str, at: CommitSha) -> CommitSha:
+        return await self._hosted.ensure_branch(name, at)
+
+    async def ensure_pull_request(self, branch: str, onto: str, title: str, body: str) -> PullRequest:
+        return await self._hosted.ensure_pull_request(branch, onto, title, body)
+
+    async def pull_request(self, number: int) -> PullRequest | None:
+        return await self._hosted.pull_request(number)
+
+    def left(self) -> Left:
+        return self._hosted.left()
+
+    def spacing(self) -> int:
+        return self._hosted.spacing()
