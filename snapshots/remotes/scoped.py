@@ -41,12 +41,15 @@ class ScopedRemote:
         self._outside: tuple[CommitSha, Mapping[Path, TreeEntry]] | None = None
         self._branches = {inner.branch: self}
 
-    def on(self, inner: GitRemote) -> ScopedRemote:
-        """Another branch, limited alike; the same each time."""
-        if (found := self._branches.get(inner.branch)) is None:
-            found = self._branches[inner.branch] = ScopedRemote(inner, self.scope)
+    def on(self, branch: str) -> ScopedRemote:
+        """The same each time, since it knows what does not belong."""
+        if (found := self._branches.get(branch)) is None:
+            found = self._branches[branch] = ScopedRemote(self.inner.on(branch), self.scope)
             found._branches = self._branches
         return found
+
+    async def begin(self, at: CommitSha) -> CommitSha:
+        return await self.inner.begin(at)
 
     @property
     def branch(self) -> str:
@@ -144,7 +147,7 @@ class _ScopedHost:
         return self._hosted.account
 
     def on(self, branch: str) -> GitRemote:
-        return self._remote.on(self._hosted.on(branch))
+        return self._remote.on(branch)
 
     async def ensure_branch(self, name: str, at: CommitSha) -> CommitSha:
         return await self._hosted.ensure_branch(name, at)

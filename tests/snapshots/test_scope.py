@@ -138,7 +138,7 @@ def test_a_commit_leaves_what_does_not_belong_as_it_was_to_the_byte(
     there = standing(before)
     inside = sorted(here for each in there if (here := scope.here(Path(each))) is not None)
     deletes = data.draw(st.lists(st.sampled_from(inside), unique=True)) if inside else []
-    kept = {each: there[scope.there(each)] for each in inside if each not in deletes}
+    kept = {str(each): there[scope.there(each)] for each in inside if each not in deletes}
     wanted = {each: entry for each, entry in standing({**writes, **kept}).items() if each not in kept}
 
     async def edit() -> tuple[CommitSha, CommitSha, frozenset[Path]]:
