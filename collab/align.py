@@ -1,7 +1,7 @@
 """Which tokens of two sequences are the same ones: the heart of diff and merge. PURE.
 
 `align` is near linear whatever it is given. It trims what the ends have in common, drops tokens that the other side does
-not have, halves regions at Myers' middle snake while the two are close, splits them at tokens that are unique on both
+not have (and, if told to, those that would be matched by chance), halves regions at Myers' middle snake while the two are close, splits them at tokens that are unique on both
 sides (patience) when they are not, and at last goes Myers' furthest way piece by piece. All of it draws on one budget of steps; when
 that is spent, the regions that are left count as changed. So a result is always right, and on hostile input merely coarse.
 
@@ -11,13 +11,25 @@ expect it from git.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Hashable, Sequence
-from itertools import compress
+from itertools import accumulate, compress
 from typing import Final, NamedTuple, Self
 
-NEAR: Final = 64
+NEAR: Final = 256
 """Differences that are looked for before a region is split at its unique tokens."""
+
+WINDOW: Final = 100
+"""How far around a token that is frequent on the other side one looks for such as are not there at all."""
+
+OFTEN_AT_MOST: Final = 1024
+"""A token that the other side has so many times is frequent, however long the texts are."""
+
+_ABSENT, _SOME, _FREQUENT = 0, 1, 2
+_DOUBTFUL: Final = re.compile(rb"[\x00\x02]+")
+"""A run of tokens that are absent on the other side or frequent there."""
 
 _NOWHERE: Final = -(1 << 60)
 
@@ -56,10 +68,16 @@ class Budget:
         return self.left >= 0
 
 
-def align(before: Sequence[Hashable], after: Sequence[Hashable], budget: Budget) -> list[Change]:
-    """The changes that make `after` of `before`, in order; between two of them lies at least one token that stayed."""
+def align(
+    before: Sequence[Hashable], after: Sequence[Hashable], budget: Budget, *, by_chance: bool = True
+) -> list[Change]:
+    """The changes that make `after` of `before`, in order; between two of them lies at least one token that stayed.
+
+    Not `by_chance`: frequent tokens, like blank lines, amid many that the other side does not have do not count as the same
+    ones. That is git's rule: a region that was written anew is one change, not one between every two blank lines.
+    """
     a, b = _numbered(before, after)
-    same_a, same_b = _same(a, b, budget)
+    same_a, same_b = _same(a, b, budget, by_chance)
     _slide(a, same_a, _gaps(same_b), budget)
     _slide(b, same_b, _gaps(same_a), budget)
     return _changes(same_a, same_b)
@@ -71,19 +89,52 @@ def _numbered(before: Sequence[Hashable], after: Sequence[Hashable]) -> tuple[li
     return [numbers.setdefault(t, len(numbers)) for t in before], [numbers.setdefault(t, len(numbers)) for t in after]
 
 
-def _same(a: list[int], b: list[int], budget: Budget) -> tuple[bytearray, bytearray]:
+def _same(a: list[int], b: list[int], budget: Budget, by_chance: bool) -> tuple[bytearray, bytearray]:
     """For every token of either side, whether it stayed; the first that stayed here is the first that stayed there."""
     same_a, same_b = bytearray(len(a)), bytearray(len(b))
     a0, a1, b0, b1 = _trim(a, b, same_a, same_b, (0, len(a), 0, len(b)))
     # Common to the whole texts: a copy of what was trimmed is to stay next to its neighbours.
-    common = set(a).intersection(b)
-    at_a = [i for i in range(a0, a1) if a[i] in common]
-    at_b = [j for j in range(b0, b1) if b[j] in common]
+    counts_a, counts_b = Counter(a), Counter(b)
+    at_a = _promising(a, a0, a1, counts_b, by_chance)
+    at_b = _promising(b, b0, b1, counts_a, by_chance)
     x, y = [a[i] for i in at_a], [b[j] for j in at_b]
     for at, same, kept in zip((at_a, at_b), (same_a, same_b), _halve(x, y, budget), strict=True):
         for i in compress(at, kept):
             same[i] = 1
     return same_a, same_b
+
+
+def _promising(tokens: list[int], start: int, end: int, there: Counter[int], by_chance: bool) -> list[int]:
+    """The places of the tokens that may be the same ones on the other side."""
+    often = len(tokens) + 1 if by_chance else _often(len(tokens))
+    rank = {token: _FREQUENT if count >= often else _SOME for token, count in there.items()}
+    ranks = bytearray(rank.get(token, _ABSENT) for token in tokens[start:end])
+    for run in [] if by_chance else _DOUBTFUL.finditer(bytes(ranks)):
+        if _ABSENT in run[0] and _FREQUENT in run[0]:
+            _sift(ranks, run.start(), run.end())
+    return list(compress(range(start, end), ranks))
+
+
+def _often(size: int) -> int:
+    """How many times the other side has a token that counts as frequent: git's rough square root."""
+    return min(OFTEN_AT_MOST, 1 << ((size.bit_length() + 1) // 2))
+
+
+def _sift(ranks: bytearray, start: int, end: int) -> None:
+    """Of a doubtful run, the frequent tokens go that have absent ones on both sides, and three times as many of these
+    around them as of their own."""
+    absent = [0, *accumulate(rank == _ABSENT for rank in ranks[start:end])]
+    dropped = []
+    for i in range(end - start):
+        if ranks[start + i] == _FREQUENT:
+            low, high = max(0, i - WINDOW), min(end - start, i + WINDOW + 1)
+            before, behind = absent[i] - absent[low], absent[high] - absent[i + 1]
+            # git counts the token itself on either side.
+            frequent = high - low + 1 - before - behind
+            if before and behind and 3 * frequent < before + behind:
+                dropped.append(start + i)
+    for i in dropped:
+        ranks[i] = _ABSENT
 
 
 def _halve(a: list[int], b: list[int], budget: Budget) -> tuple[bytearray, bytearray]:

@@ -84,16 +84,19 @@ def _pieces(base: str, ours: str, theirs: str) -> Iterator[str | Hunk]:
         yield theirs
         return
     base_lines, our_lines, their_lines = lines(base), lines(ours), lines(theirs)
-    our_changes = align(base_lines, our_lines, Budget.for_lines(base, ours))
-    their_changes = align(base_lines, their_lines, Budget.for_lines(base, theirs))
+    our_changes = align(base_lines, our_lines, Budget.for_lines(base, ours), by_chance=False)
+    their_changes = align(base_lines, their_lines, Budget.for_lines(base, theirs), by_chance=False)
+    yield from weave(base_lines, our_lines, their_lines, our_changes, their_changes)
+
+
+def weave(
+    base: list[str], ours: list[str], theirs: list[str], our_changes: list[Change], their_changes: list[Change]
+) -> Iterator[str | Hunk]:
+    """The merge that follows when these are the changes of both sides, whoever found them."""
     at = 0
     for region in _regions(our_changes, their_changes):
-        old, mine, others = (
-            base_lines[slice(*region.base)],
-            our_lines[slice(*region.ours)],
-            their_lines[slice(*region.theirs)],
-        )
-        yield "".join(base_lines[at : region.base[0]])
+        old, mine, others = base[slice(*region.base)], ours[slice(*region.ours)], theirs[slice(*region.theirs)]
+        yield "".join(base[at : region.base[0]])
         at = region.base[1]
         if mine in (old, others):
             yield "".join(others)
@@ -102,7 +105,7 @@ def _pieces(base: str, ours: str, theirs: str) -> Iterator[str | Hunk]:
         else:
             starts = (region.base[0] + 1, region.ours[0] + 1, region.theirs[0] + 1)
             yield Hunk("".join(old), "".join(mine), "".join(others), *starts)
-    yield "".join(base_lines[at:])
+    yield "".join(base[at:])
 
 
 def _regions(ours: list[Change], theirs: list[Change]) -> Iterator[_Region]:

@@ -129,3 +129,22 @@ def test_git_sees_the_same_changes(tmp_path: Path) -> None:
                 after[dice.randrange(len(after) + 1) :][:0] = moved
                 after += moved
         assert align(before, after, Budget(PLENTY)) == git_changes(tmp_path, before, after)
+
+
+def test_a_region_written_anew_is_one_change_where_chance_does_not_count() -> None:
+    old, new = ([f"{age} {part} {number}" for number in range(20) for part in range(5)] for age in ("old", "new"))
+    old[4::5] = new[4::5] = [""] * 20
+    before, after = ["top", *old, "end"], ["top", *new, "end"]
+    assert len(align(before, after, Budget(PLENTY))) == 20
+    assert align(before, after, Budget(PLENTY), by_chance=False) == [Change(1, 100, 1, 100)]
+
+
+def test_git_sees_the_same_changes_where_regions_were_written_anew(tmp_path: Path) -> None:
+    dice = random.Random(3)
+    for _ in range(60):
+        before = [dice.choice([0, 0, 1, number]) for number in range(2, dice.randrange(60, 300))]
+        after = list(before)
+        for part in range(dice.randrange(1, 4)):
+            at, size = dice.randrange(len(after)), dice.randrange(5, 50)
+            after[at : at + size] = [dice.choice([0, 1, 1000 * part + n, 1000 * part + n]) for n in range(500, 530)]
+        assert align(before, after, Budget(PLENTY), by_chance=False) == git_changes(tmp_path, before, after)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,6 +11,7 @@ from hypothesis import strategies as st
 
 from collab.merge import Conflicted, Hunk, Merged, merge
 from collab.text import lines
+from tests.harness.oracle import Oracle, Verdict
 
 Line = Callable[[random.Random], str]
 
@@ -26,18 +25,8 @@ LINES: dict[str, Line] = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("merges")
-
-
-def conflicts_of_git(folder: Path, base: str, ours: str, theirs: str) -> tuple[int, str]:
-    """The number of conflicts, and what git prints."""
-    for name, text in (("base", base), ("ours", ours), ("theirs", theirs)):
-        (folder / name).write_bytes(text.encode())
-    command = ["git", "merge-file", "-p", "--diff3", "ours", "base", "theirs"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    assert done.returncode < 128, done.stderr
-    return done.returncode, done.stdout.decode()
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
+    return Oracle(tmp_path_factory.mktemp("merges"))
 
 
 def marked(base: str, ours: str, theirs: str, hunks: tuple[Hunk, ...]) -> list[tuple[str, str, str]]:
@@ -89,54 +78,40 @@ def drawn(dice: random.Random, line: Line, size: int, most: int) -> tuple[str, s
     return texts[0], texts[1], texts[2]
 
 
-def compare(folder: Path, base: str, ours: str, theirs: str) -> str:
-    """How our result differs from git's; whatever it is, it must be sound."""
-    count, printed = conflicts_of_git(folder, base, ours, theirs)
+def compare(oracle: Oracle, base: str, ours: str, theirs: str) -> Verdict:
+    """How our result differs from git's; whatever it is, its hunks must be cut out of the texts."""
     result = merge(base, ours, theirs)
-    if isinstance(result, Merged):
-        if count:
-            return "clean where git sees a conflict"
-        return "same" if result.text == printed else "another clean text"
-    assert marked(base, ours, theirs, result.hunks) == [(hunk.base, hunk.ours, hunk.theirs) for hunk in result.hunks]
-    if not count:
-        return "a conflict where git is clean"
-    if len(result.hunks) != count:
-        return "fewer conflicts" if len(result.hunks) < count else "more conflicts"
-    return "same" if all(hunk_printed(hunk, printed) for hunk in result.hunks) else "another hunk"
-
-
-def hunk_printed(hunk: Hunk, printed: str) -> bool:
-    """Whether git prints this hunk. It ends every part with a line break, a CRLF where the files have those."""
-    plain = printed.replace("\r\n", "\n")
-    parts = [part if not part or part.endswith("\n") else part + "\n" for part in (hunk.ours, hunk.base, hunk.theirs)]
-    ours, base, theirs = (part.replace("\r\n", "\n") for part in parts)
-    return f"<<<<<<< ours\n{ours}||||||| base\n{base}=======\n{theirs}>>>>>>> theirs\n" in plain
+    if isinstance(result, Conflicted):
+        assert marked(base, ours, theirs, result.hunks) == [
+            (hunk.base, hunk.ours, hunk.theirs) for hunk in result.hunks
+        ]
+    return oracle.verdict(base, ours, theirs)
 
 
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
-def test_small_texts_merge_as_git_merges_them(line: Line, folder: Path) -> None:
+def test_small_texts_merge_as_git_merges_them(line: Line, oracle: Oracle) -> None:
     dice = random.Random(1)
-    outcomes = [compare(folder, *drawn(dice, line, 25, 3)) for _ in range(100)]
+    outcomes = [compare(oracle, *drawn(dice, line, 25, 3)) for _ in range(100)]
     assert set(outcomes) == {"same"}
 
 
 @given(texts=st.tuples(*[st.lists(st.sampled_from("abc\n"), max_size=8).map("\n".join)] * 3))
 @settings(max_examples=150, deadline=None)
-def test_texts_with_little_in_common_merge_as_git_merges_them(texts: tuple[str, str, str], folder: Path) -> None:
-    assert compare(folder, *texts) == "same"
+def test_texts_with_little_in_common_merge_as_git_merges_them(texts: tuple[str, str, str], oracle: Oracle) -> None:
+    assert compare(oracle, *texts) == "same"
 
 
 @pytest.mark.parametrize("kind", ["all different", "a dozen", "mostly blank"])
-def test_long_texts_merge_as_git_merges_them(kind: str, folder: Path) -> None:
+def test_long_texts_merge_as_git_merges_them(kind: str, oracle: Oracle) -> None:
     dice = random.Random(2)
-    outcomes = [compare(folder, *drawn(dice, LINES[kind], 2000, 12)) for _ in range(20)]
+    outcomes = [compare(oracle, *drawn(dice, LINES[kind], 2000, 12)) for _ in range(20)]
     assert set(outcomes) == {"same"}
 
 
-def test_long_texts_with_many_changes_merge_as_git_merges_them(folder: Path) -> None:
+def test_long_texts_with_many_changes_merge_as_git_merges_them(oracle: Oracle) -> None:
     # Beyond `align.NEAR` differences unique lines decide, where git goes on as before. Where lines occur once it is the same.
     dice = random.Random(3)
-    outcomes = [compare(folder, *drawn(dice, LINES["all different"], 2000, 80)) for _ in range(20)]
+    outcomes = [compare(oracle, *drawn(dice, LINES["all different"], 2000, 80)) for _ in range(20)]
     assert set(outcomes) == {"same"}
 
 
