@@ -4,7 +4,7 @@ What it promises
 1. Every `old` is looked for in that text as it was read, not in what the edits before it made of it; the order of edits
    says nothing, and two that touch the same characters are refused.
 2. `old` stands there exactly once, unless `all` is said; else the answer says how often, on which lines, and where the text
-   comes nearest (`NoMatch`, `Ambiguous`, both 422).
+   comes nearest (`NoMatch`, `Ambiguous`).
 3. Line endings are no difference: a CRLF and an LF match each other, and what is new takes the ending of the lines around.
 4. Nothing but the matches changes.
 
@@ -43,11 +43,17 @@ class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     all: bool = False
 
 
-class NoMatch(Invalid):
+class EditInvalid(Invalid):
+    """The edits do not fit the text that they were made for."""
+
+    code = "edit_invalid"
+
+
+class NoMatch(EditInvalid):
     code = "no_match"
 
 
-class Ambiguous(Invalid):
+class Ambiguous(EditInvalid):
     code = "ambiguous_match"
 
 
@@ -59,10 +65,10 @@ class _Place(NamedTuple):
 
 
 def apply(text: str, edits: Sequence[Replacement], *, field: str = "edits") -> str:
-    """The text with every replacement made. `Invalid` for an empty `old` in a text that is not, and for edits that
+    """The text with every replacement made. `EditInvalid` for an empty `old` in a text that is not, and for edits that
     overlap; `NoMatch` and `Ambiguous` as above. `field` is what the errors say they are about."""
     if not edits:
-        raise Invalid("there is no edit: give at least one {old, new}", field=field)
+        raise EditInvalid("there is no edit: give at least one {old, new}", field=field)
     folded, origins = _folded(text)
     places = sorted(
         _Place(origins[start], origins[end], _ended(edit.new, text, origins[start], origins[end]), n)
@@ -71,7 +77,7 @@ def apply(text: str, edits: Sequence[Replacement], *, field: str = "edits") -> s
     )
     for before, after in pairwise(places):
         if after.start < before.end or after.start == after.end == before.start:
-            raise Invalid(
+            raise EditInvalid(
                 f"edits {before.edit} and {after.edit} change the same characters of line "
                 f"{_line(text, after.start)}: make one of them",
                 code="edits_overlap",
@@ -93,7 +99,7 @@ def _matches(folded: str, edit: Replacement, field: str) -> list[tuple[int, int]
     old = edit.old.replace("\r\n", "\n")
     if not old:
         if folded:
-            raise Invalid(
+            raise EditInvalid(
                 "`old` is empty, and the text is not: quote what the new text replaces or stands beside",
                 code="no_match",
                 field=f"{field}.old",

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from collab import errors
+from collab.edits import EditInvalid
 from collab.errors import QuireError
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ STATUS: Final[tuple[tuple[type[QuireError], int], ...]] = (
     (Unauthenticated, 401),
     (Unprocessable, 422),
     (PreconditionFailed, 412),
+    (EditInvalid, 422),
     (errors.Invalid, 400),
     (errors.NotFound, 404),
     (errors.Forbidden, 403),

@@ -180,7 +180,10 @@ class Identity:
         if project is None:
             return None
         record = found[1]
-        held = Held(grant=grant, role=record.role, project=project.name, expires_at=record.expires_at)
+        behalf = record.created_by if isinstance(record, Token) and record.agent is not None else None
+        held = Held(
+            grant=grant, role=record.role, project=project.name, expires_at=record.expires_at, on_behalf_of=behalf
+        )
         actor = record.actor if isinstance(record, Token) else record.created_by
         if len(self._remembered) >= REMEMBERED_MOST:
             self._remembered.clear()

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from collab.actors import Actor
 from collab.errors import Forbidden, NotFound
-from collab.ids import Millis
+from collab.ids import ActorId, Millis
 
 Role = Literal["viewer", "editor", "admin", "root"]
 ProjectRole = Literal["viewer", "editor", "admin"]
@@ -27,6 +27,8 @@ class Held:
     role: Role
     project: str | None
     expires_at: Millis | None = None
+    on_behalf_of: ActorId | None = None
+    """Of an agent's token: whoever made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,11 @@ class Access:
     @property
     def grant(self) -> str:
         return self.session or self.held[0].grant
+
+    @property
+    def on_behalf_of(self) -> ActorId | None:
+        """For whom an agent works."""
+        return next((each.on_behalf_of for each in self.held if each.on_behalf_of is not None), None)
 
     def held_in(self, project: str) -> Held | None:
         """The strongest grant that reaches `project`."""

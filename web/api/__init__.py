@@ -24,6 +24,7 @@ from web.api import (
     snapshots,
     system,
     tokens,
+    turns,
 )
 from web.api.endpoint import Endpoint, routes
 
@@ -36,6 +37,7 @@ NOUNS: Final = (
     files,
     reads,
     moves,
+    turns,
     changes,
     events,
     snapshots,
