@@ -19,6 +19,9 @@ from collab.store.base import ANY, Anything, PutRecord, Row, Store
 
 COLLECTION: Final = "bases"
 
+NOWHERE: Final = ""
+"""The commit of a base that no commit held: what the project had when it was connected elsewhere, for the branch to replace."""
+
 ChangeKind = Literal["added", "modified", "deleted", "renamed"]
 
 

@@ -163,7 +163,7 @@ class Carrier:
             look.merged[outcome.row.path] = None
 
     async def _create(self, look: Look, each: Decision) -> None:
-        """A new file; one that was deleted by a pull, or of which ours had deleted what theirs changed, comes back."""
+        """A new file; one that was deleted from there comes back, with its history."""
         assert each.theirs is not None
         theirs = await look.pushed(each.theirs)
         await keep(self._workspace, theirs)
@@ -185,8 +185,7 @@ class Carrier:
             row = await self._store.document(each.base.document)
             return row if row is not None and row.deleted_at is not None else None
         assert each.theirs is not None
-        row = await self._store.deleted_at_path(look.project.id, each.theirs.path)
-        return row if row is not None and row.deleted_by == actors.QUIRE.id else None
+        return await self._store.deleted_at_path(look.project.id, each.theirs.path)
 
     async def _delete(self, look: Look, each: Decision) -> None:
         assert each.ours is not None

@@ -83,7 +83,10 @@ class Look:
     """What ends the old conflict of the path that is being carried out."""
 
     async def decisions(self) -> list[Decision]:
-        held = {path: Side(path, each.sha, each.mode, each.document) for path, each in self.held.items()}
+        held = {
+            path: Side(path, each.sha, each.mode, each.document, nowhere=each.commit == bases.NOWHERE)
+            for path, each in self.held.items()
+        }
         ours = {path: Side(path, row.sha, row.mode, row.id) for path, row in self.rows.items()}
         theirs = {path: Side(path, entry.sha, entry.mode) for path, entry in self.theirs.items()}
         known: dict[BlobSha, bytes] = {}

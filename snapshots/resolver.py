@@ -42,12 +42,14 @@ _REGULAR: Final = 0o100000
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A file as one of the three has it. Theirs has no document."""
+    """A file as one of the three has it. Theirs has no document. `nowhere`: a base that no commit held (`bases.NOWHERE`): it
+    was not renamed when it is gone."""
 
     path: Path
     sha: BlobSha
     mode: int
     document: DocumentId | None = None
+    nowhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def resolve(
 
 def renames(bases: Mapping[Path, Side], theirs: Mapping[Path, Side], content: Content) -> dict[Path, Path]:
     """Base path -> where theirs has it now: only of what is gone there, and only to where nothing was."""
-    gone = [bases[path] for path in sorted(bases) if path not in theirs]
+    gone = [bases[path] for path in sorted(bases) if path not in theirs and not bases[path].nowhere]
     new = [theirs[path] for path in sorted(theirs) if path not in bases]
     found = _identical(gone, new)
     taken = set(found.values())
