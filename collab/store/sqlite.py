@@ -24,9 +24,12 @@ from collab.errors import Unavailable
 from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store import backup, catalog, log, schema
 from collab.store.base import Append, Change, Checkpoint, Committed, Event, Loaded, Logged, LogSize, Project, Row
+from collab.store.following import Signal, SqlitePages
 from collab.store.lock import DirectoryLock
+from collab.store.pages import Mark
 from collab.store.readers import Readers
 from collab.store.refusals import no_document
+from collab.store.tail import Tail, was_left_at
 from collab.store.writer import Writer
 
 WAL_PAGES: Final = 16_000
@@ -37,13 +40,14 @@ def now() -> Millis:
     return Millis(time.time_ns() // 1_000_000)
 
 
-async def open_store(folder: pathlib.Path, *, clock: Callable[[], Millis] = now) -> SqliteStore:
+async def open_store(folder: pathlib.Path, *, clock: Callable[[], Millis] = now, followed: bool = False) -> SqliteStore:
     """Opens the data in `folder`, which is made if it is not there. `Unavailable` when another process serves it, or
-    when its format is unknown."""
+    when its format is unknown. `followed`: `pages` is there, and waits to hear whether anybody follows."""
     lock = await to_thread.run_sync(_lock, folder)
     try:
+        left_at = await to_thread.run_sync(was_left_at, folder / schema.FILE)
         connection = await to_thread.run_sync(connect, folder / schema.FILE)
-        return SqliteStore(folder, lock, connection, clock)
+        return SqliteStore(folder, lock, connection, clock, left_at, followed=followed)
     except BaseException:
         lock.release()
         raise
@@ -58,12 +62,20 @@ class SqliteStore:
         lock: DirectoryLock,
         connection: sqlite3.Connection,
         clock: Callable[[], Millis],
+        left_at: Mark | None,
+        *,
+        followed: bool,
     ) -> None:
         self._lock: DirectoryLock | None = lock
+        loop = asyncio.get_running_loop()
+        file = folder / schema.FILE
         self._node = schema.number(connection, "node")
         self._epoch = schema.number(connection, "epoch")
-        self._readers = Readers(folder / schema.FILE)
-        self._writer = Writer(connection, clock, asyncio.get_running_loop())
+        self._readers = Readers(file)
+        signal = Signal(loop)
+        tail = _tail(file, connection, left_at, signal) if followed else None
+        self._writer = Writer(connection, clock, loop, tail)
+        self._pages = SqlitePages(file, self._writer, tail, signal) if tail is not None else None
 
     @property
     def node(self) -> int:
@@ -72,6 +84,12 @@ class SqliteStore:
     @property
     def epoch(self) -> int:
         return self._epoch
+
+    @property
+    def pages(self) -> SqlitePages:
+        """For whoever copies the store elsewhere, change by change."""
+        assert self._pages is not None, "opened without `followed`"
+        return self._pages
 
     async def commit(self, appends: Sequence[Append] = (), changes: Sequence[Change] = ()) -> Committed:
         return await self._writer.commit(appends, changes)
@@ -186,6 +204,13 @@ class SqliteStore:
         self._writer.join()
 
 
+def _tail(file: pathlib.Path, connection: sqlite3.Connection, left_at: Mark | None, signal: Signal) -> Tail:
+    # From here on the writer alone says when; a commit never checkpoints by itself.
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    return Tail(file, page_size, left_at, signal.ring)
+
+
 def _lock(folder: pathlib.Path) -> DirectoryLock:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return DirectoryLock(folder)
@@ -194,8 +219,11 @@ def _lock(folder: pathlib.Path) -> DirectoryLock:
 def connect(file: pathlib.Path) -> sqlite3.Connection:
     """The connection that writes, its tables in the newest format. `Unavailable` when the file is not ours, or broken."""
     file.touch(mode=0o600)
+    fresh = not file.stat().st_size
     connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     try:
+        if fresh:  # later it changes nothing, and is written all the same
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for setting in _SETTINGS:
             connection.execute(f"PRAGMA {setting}")
         schema.prepare(connection)
@@ -209,7 +237,6 @@ def connect(file: pathlib.Path) -> sqlite3.Connection:
 
 
 _SETTINGS: Final = (
-    "auto_vacuum = INCREMENTAL",
     "journal_mode = WAL",
     "synchronous = FULL",
     f"wal_autocheckpoint = {WAL_PAGES}",

@@ -7,6 +7,7 @@ Group commit: whatever waits when the thread looks becomes one transaction and o
 4. A group that fails by something unforeseen is done again job by job, so that the culprit alone gets the error.
 5. A caller that is cancelled while it waits changes nothing: its job is carried out, its answer dropped.
 6. `close` finishes what was submitted before; what comes after is `LogFailed`.
+7. Nothing is checkpointed that whoever follows the store could lose by it (collab.store.tail).
 
 The answers go through futures of the event loop that submitted (asyncio; uvicorn runs nothing else): one hand-over for
 a group costs a tenth of what one for each caller would.
@@ -27,6 +28,7 @@ from collab.ids import Millis
 from collab.store.base import Announce, Append, Change, Committed
 from collab.store.changes import FLUSH, Heads, Transaction
 from collab.store.schema import newest_time
+from collab.store.tail import Tail
 
 GROUP: Final = 1000
 """At most so many jobs to a transaction, so that the first of them does not wait for ever."""
@@ -45,9 +47,10 @@ Work = Callable[[sqlite3.Connection], Any]
 
 
 class Job:
-    """One call of `commit` (or, with `work`, anything else that writes) and the future that waits for it."""
+    """One call of `commit` (or, with `work`, anything else that writes) and the future that waits for it. `aside`: what is
+    done between two transactions."""
 
-    __slots__ = ("appends", "changes", "future", "work")
+    __slots__ = ("appends", "aside", "changes", "future", "work")
 
     def __init__(
         self,
@@ -55,7 +58,9 @@ class Job:
         appends: Sequence[Append] = (),
         changes: Sequence[Change] = (),
         work: Work | None = None,
+        aside: Callable[[], Any] | None = None,
     ) -> None:
+        self.aside = aside
         self.future = future
         self.appends = appends
         self.changes = changes
@@ -78,12 +83,19 @@ Outcome = tuple[Job, Any, BaseException | None]
 
 class Writer:
     def __init__(
-        self, connection: sqlite3.Connection, clock: Callable[[], Millis], loop: asyncio.AbstractEventLoop
+        self,
+        connection: sqlite3.Connection,
+        clock: Callable[[], Millis],
+        loop: asyncio.AbstractEventLoop,
+        tail: Tail | None = None,
     ) -> None:
+        self._tail = tail
         self._connection = connection
         self._clock = clock
         self._loop = loop
         self._last_at = newest_time(connection)
+        if tail is not None:
+            tail.opened(self._last_at)
         self._heads: Heads = {}
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -101,6 +113,12 @@ class Writer:
         """`work` as a job of its own, in a transaction like any other."""
         future = self._loop.create_future()
         self._submit(Job(future, work=work))
+        return await future  # type: ignore[no-any-return]
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """`work` in the writer's thread, between two transactions: so after everything that was submitted before."""
+        future = self._loop.create_future()
+        self._submit(Job(future, aside=work))
         return await future  # type: ignore[no-any-return]
 
     def close(self) -> None:
@@ -122,21 +140,28 @@ class Writer:
     def _run(self) -> None:
         group, last = self._wait()
         while group:
-            self._settle(self._carry_out(group))
+            aside = group.pop() if group[-1].aside is not None else None
+            if group:
+                self._settle(self._carry_out(group))
+            if aside is not None:
+                self._settle([_done(aside)])
             if not last:
                 self._tend()
             group, last = ([], True) if last else self._wait()
-        with suppress(sqlite3.OperationalError):  # Then the next process finds the write-ahead log and reads it.
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if self._may_checkpoint():
+            with suppress(sqlite3.OperationalError):  # Then the next process finds the write-ahead log and reads it.
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._connection.close()
+        if self._tail is not None:
+            self._tail.closed()
 
     def _wait(self) -> tuple[list[Job], bool]:
-        """What is waiting, at least one job; and whether `close` was called behind it."""
+        """What is waiting, at least one job, and the last of them alone may be `aside`; whether `close` was called behind it."""
         group: list[Job] = []
         job = self._jobs.get()
         while job is not None:
             group.append(job)
-            if len(group) == GROUP:
+            if len(group) == GROUP or job.aside is not None:
                 return group, False
             try:
                 job = self._jobs.get_nowait()
@@ -161,18 +186,25 @@ class Writer:
         self._last_at = Millis(max(self._last_at, self._clock()))
         transaction = Transaction(self._connection, self._last_at, self._heads)
         weight = sum(job.weight for job in group)
-        self._grown += weight
         if weight <= FLUSH and all(job.is_append for job in group):
             # Then `flush` is the one statement that writes, and a statement is a transaction.
             outcomes = [self._attempt(job, transaction) for job in group]
             transaction.flush()
+            self._grew(weight)
             return outcomes
         self._hollowed = True
         self._connection.execute("BEGIN IMMEDIATE")
         outcomes = [self._attempt(job, transaction) for job in group]
         transaction.flush()
         self._connection.execute("COMMIT")
+        self._grew(weight)
         return outcomes
+
+    def _grew(self, weight: int) -> None:
+        """The write-ahead log, by about so many bytes."""
+        self._grown += weight
+        if self._tail is not None:
+            self._tail.committed(self._last_at, weight)
 
     def _attempt(self, job: Job, transaction: Transaction) -> Outcome:
         try:
@@ -222,20 +254,31 @@ class Writer:
         """Keeps the files small while nobody waits. What fails here fails for nobody: everything is in the log already,
         and a disk in trouble shows at the next commit."""
         with suppress(sqlite3.OperationalError):
-            if self._grown >= (WAL_QUIET if self._jobs.empty() else WAL_BUSY):
+            if self._grown >= (WAL_QUIET if self._jobs.empty() else WAL_BUSY) and self._may_checkpoint():
                 self._grown = 0
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             while self._hollowed and self._jobs.empty():
                 self._hollowed = self._is_hollow()
                 if self._hollowed:
                     self._connection.execute(f"PRAGMA incremental_vacuum({VACUUM})").fetchall()
-                    self._grown += VACUUM * _PAGE
+                    self._grew(VACUUM * _PAGE)
+
+    def _may_checkpoint(self) -> bool:
+        return self._tail is None or self._tail.may_checkpoint()
 
     def _is_hollow(self) -> bool:
         """More than a quarter of the file is free pages; less is kept for what comes next."""
         (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
         (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
         return bool(free > VACUUM and free * 4 > pages)
+
+
+def _done(job: Job) -> Outcome:
+    assert job.aside is not None
+    try:
+        return job, job.aside(), None
+    except Exception as error:  # noqa: BLE001 - handed to the caller; the thread must outlive it
+        return job, None, error
 
 
 def settle(outcomes: list[Outcome]) -> None:
