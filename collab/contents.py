@@ -24,7 +24,7 @@ from collab import bases, history, text
 from collab.bases import Base
 from collab.errors import Invalid, NotFound, Quarantined
 from collab.ids import BlobSha, DocumentId, Millis, Path, Position, ProjectId
-from collab.objects.base import ObjectStore
+from collab.objects.base import CHUNK, ObjectStore
 from collab.rooms import Rooms
 from collab.store.base import Row, Store
 
@@ -36,6 +36,9 @@ SUBMODULE: Final = 0o160000
 AT_ONCE: Final = 8
 """Documents read side by side."""
 
+HELD: Final = CHUNK
+"""Bytes of an object that is read as a whole by whoever can take it in pieces."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -43,6 +46,14 @@ class File:
 
     row: Row
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file whose bytes are too many to be held: they lie among the objects, under `key`. `row` is as in `File`."""
+
+    row: Row
+    key: str
 
 
 def object_key(sha: BlobSha) -> str:
@@ -78,6 +89,13 @@ class Contents:
             return self._handed_out(file(row, document.text, loaded.head))
         finally:
             document.close()
+
+    async def open(self, row: Row) -> File | Stored:
+        """As `read`; but of what is large, where it lies."""
+        if row.kind != "binary" or row.object is None or row.size <= HELD:
+            return await self.read(row)
+        self.remember(row.id, row.sha, row.head)
+        return Stored(row, object_key(row.object))
 
     async def exact(self, row: Row) -> Row:
         """The row, with the SHA and size of what the log holds now. One that cannot be read stays as it was known."""
@@ -122,23 +140,46 @@ class Contents:
 
     async def read_at(self, row: Row, at: str) -> File:
         """As it was: `at` is a position (up to 16 digits) or a time (RFC 3339)."""
+        return self._handed_out(await self.at(row, await self._reached(row, at)))
+
+    async def open_at(self, row: Row, at: str) -> File | Stored:
+        """As `read_at`; but of what is large, where it lies."""
+        return await self.open_position(row, await self._reached(row, at))
+
+    async def open_position(self, row: Row, position: Position) -> File | Stored:
+        then = await self._then(row, position)
+        if then.kind == "binary" and then.object is not None:
+            size = row.size if then.object == row.object else await self._objects.size(object_key(then.object))
+            if size > HELD:
+                stored = replace(then, sha=then.object, size=size)
+                self.remember(row.id, stored.sha, position)
+                return Stored(stored, object_key(then.object))
+        return self._handed_out(await self._at(then))
+
+    async def at(self, row: Row, position: Position) -> File:
+        return await self._at(await self._then(row, position))
+
+    async def _reached(self, row: Row, at: str) -> Position:
         position = await self.position(row.id, at)
         if position > row.head:
             raise Invalid(f"position {position} has not been reached; the newest is {row.head}", field="at")
         if position == 0:
             raise NotFound("the file did not exist then", field="at")
-        return self._handed_out(await self.at(row, position))
+        return position
 
-    async def at(self, row: Row, position: Position) -> File:
+    async def _then(self, row: Row, position: Position) -> Row:
+        """Its row at that position; SHA and size are not looked at."""
         meta = await history.meta_at(self._store, row.id, position)
-        then = replace(
-            row, path=meta.path, kind=meta.kind, mode=meta.mode, eol=meta.eol, bom=meta.bom, object=meta.object
-        )
-        if meta.kind == "text":
-            return file(then, await history.text_at(self._store, row.id, position), position)
-        content = await self.object(meta.kind, meta.object)
-        sha = meta.object or text.blob_sha(content)
-        return File(replace(then, sha=sha, size=len(content), head=position, sha_position=position), content)
+        return replace(
+            row, path=meta.path, kind=meta.kind, mode=meta.mode, eol=meta.eol, bom=meta.bom, object=meta.object,
+            head=position, sha_position=position,
+        )  # fmt: skip
+
+    async def _at(self, then: Row) -> File:
+        if then.kind == "text":
+            return file(then, await history.text_at(self._store, then.id, then.head), then.head)
+        content = await self.object(then.kind, then.object)
+        return File(replace(then, sha=then.object or text.blob_sha(content), size=len(content)), content)
 
     async def position(self, document: DocumentId, at: str) -> Position:
         if is_position(at):

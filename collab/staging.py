@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collab import paths
-from collab.contents import object_key
 from collab.errors import PathTaken
 from collab.ids import ActorId, BlobSha, Path, ProjectId
+from collab.large import Large, keep
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
 from collab.store.base import Append, Change, Committed, CreateDocument, DropStaged, PublishStaged, Row, Store
@@ -30,6 +30,19 @@ class Incoming:
     sha: BlobSha
 
 
+@dataclass(frozen=True, slots=True)
+class LargeIncoming:
+    """One file that is not held in memory."""
+
+    path: Path
+    mode: int
+    content: Large
+
+    @property
+    def sha(self) -> BlobSha:
+        return self.content.sha
+
+
 class Staging:
     def __init__(self, store: Store, objects: ObjectStore, rooms: Rooms, tree: Tree) -> None:
         self._store = store
@@ -39,7 +52,9 @@ class Staging:
         self._staged: defaultdict[str, set[Path]] = defaultdict(set)
         """Of each job that has not ended: it lives no longer than this process."""
 
-    async def stage(self, project: ProjectId, job: str, files: Sequence[Incoming], actor: ActorId) -> list[Row]:
+    async def stage(
+        self, project: ProjectId, job: str, files: Sequence[Incoming | LargeIncoming], actor: ActorId
+    ) -> list[Row]:
         rows: list[Row] = []
         appends: list[Append] = []
         for each in files:
@@ -47,7 +62,7 @@ class Staging:
                 self._store, project, each.path, each.content, each.mode, actor, staged=job, sha=each.sha
             )
             if row.object is not None and row.kind != "submodule":
-                await self._objects.put(object_key(row.object), each.content)
+                await keep(self._objects, each.content)
             rows.append(row)
             appends.append(append)
         await self._store.commit(appends, [CreateDocument(row) for row in rows])

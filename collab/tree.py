@@ -27,10 +27,11 @@ import anyio.lowlevel
 import msgspec
 
 from collab import gate, paths, text
-from collab.contents import file, object_key, settled
+from collab.contents import file, settled
 from collab.document import seed
 from collab.errors import NotFound, PathInvalid, PathTaken, Quarantined, Stale, Unavailable
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
+from collab.large import Data, keep, kind_of, sha_of, size_of
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
 from collab.store.base import (
@@ -71,12 +72,12 @@ class Tree:
         """`PathTaken` when something live stands at a path that git brings, above it or below it."""
         await self._check_free(project, path, leaving=leaving, made_here=False)
 
-    async def create(self, project: ProjectId, path: Path, content: bytes, mode: int, actor: ActorId) -> Row:
+    async def create(self, project: ProjectId, path: Path, content: Data, mode: int, actor: ActorId) -> Row:
         async with self._shaping[project]:
             await self._check_free(project, path)
             row, append = new_document(self._store, project, path, content, mode, actor)
             if row.object is not None:
-                await self._objects.put(object_key(row.object), content)
+                await keep(self._objects, content)
             created = event(row, "created", actor)
             committed = await self._store.commit([append], [CreateDocument(row), Emit(created)])
         self._rooms.tell(committed)
@@ -366,7 +367,7 @@ def new_document(
     store: Store,
     project: ProjectId,
     path: Path,
-    content: bytes,
+    content: Data,
     mode: int,
     actor: ActorId,
     *,
@@ -376,10 +377,10 @@ def new_document(
     """A document that begins with this content: its row, and the entries that begin its log. Its text enters it once,
     under the client id that is reserved for it. `sha`: the commit, for a submodule."""
     document = DocumentId(fresh())
-    kind = text.classify(content, mode)
-    opened = text.open_bytes(content) if kind == "text" else None
+    kind = kind_of(content, mode)
+    opened = text.open_bytes(content) if kind == "text" and isinstance(content, bytes) else None
     shape = opened[1] if opened is not None else text.Shape()
-    blob = BlobSha(sha) if kind == "submodule" and sha is not None else text.blob_sha(content)
+    blob = BlobSha(sha) if kind == "submodule" and sha is not None else sha_of(content)
     key = None if kind == "text" else blob
     meta = {"path": paths.show(path), "kind": kind, "mode": mode, "eol": shape.eol, "bom": shape.bom, "object": key}
     entries = [meta_entry(actor, meta)]
@@ -399,7 +400,7 @@ def new_document(
         head=head,
         sha=blob,
         sha_position=head,
-        size=len(content),
+        size=size_of(content),
         announced=head,
         created_by=actor,
         updated_by=actor,

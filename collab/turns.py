@@ -29,6 +29,7 @@ from collab.contents import Contents, File, is_position, object_key
 from collab.edits import Replacement
 from collab.errors import Conflict, Invalid, NotFound, Overlap, QuireError, Stale
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, TurnId
+from collab.large import sha_of, size_of
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
 from collab.store.base import (
@@ -336,7 +337,7 @@ class _Work:
         turn = turns[each.row.id]
         row = exact(turn)
         if each.planned is not None:
-            row = replace(each.planned.row, sha=text.blob_sha(each.planned.data), size=len(each.planned.data))
+            row = replace(each.planned.row, sha=sha_of(each.planned.data), size=size_of(each.planned.data))
             if each.planned.target is not None:
                 shaped = text.to_bytes(each.planned.target, text.Shape(row.eol, row.bom))
                 row = replace(row, sha=text.blob_sha(shaped), size=len(shaped))

@@ -13,13 +13,14 @@ from typing import Final
 from collab import paths
 from collab.bases import Changed
 from collab.bus.base import Bus
-from collab.contents import Contents, File, is_position, moment, settled
+from collab.contents import Contents, File, Stored, is_position, moment, settled
 from collab.errors import Invalid, NotFound, PathTaken
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
 from collab.ingest import Ingest
+from collab.large import Data
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
-from collab.staging import Incoming, Staging
+from collab.staging import Incoming, LargeIncoming, Staging
 from collab.store.base import (
     Change,
     Committed,
@@ -37,7 +38,7 @@ from collab.turns import Turns
 from collab.uncommitted import FileChange, Uncommitted
 from collab.writing import By, Writing, Written, check_mode
 
-__all__ = ["File", "FileChange", "Incoming", "Page", "Workspace", "Written"]
+__all__ = ["File", "FileChange", "Incoming", "LargeIncoming", "Page", "Stored", "Workspace", "Written"]
 
 EVENTS_AT_ONCE: Final = 500
 
@@ -161,6 +162,13 @@ class Workspace:
         row = await self.store.at_path(project.id, path) or await self.store.deleted_at_path(project.id, path)
         return await self.contents.read_at(row or await self.resolve(project, path), at)
 
+    async def open(self, project: Project, path: Path, *, at: str | None = None) -> File | Stored:
+        """As `read`; but of what is large, where it lies among the objects."""
+        if at is None:
+            return await self.contents.open(await self.resolve(project, path))
+        row = await self.store.at_path(project.id, path) or await self.store.deleted_at_path(project.id, path)
+        return await self.contents.open_at(row or await self.resolve(project, path), at)
+
     async def read_many(self, project: Project, wanted: Sequence[Path]) -> list[File | None]:
         """In the order asked for; None for what is not there."""
         rows = await self.store.at_paths(project.id, wanted)
@@ -173,7 +181,7 @@ class Workspace:
         self,
         project: Project,
         path: Path,
-        content: bytes,
+        content: Data,
         actor: ActorId,
         *,
         if_match: BlobSha | None = None,
@@ -195,7 +203,7 @@ class Workspace:
         return await self._writing.write(row, content, By(actor), if_match=if_match, mode=mode, force=force)
 
     async def _create(
-        self, project: Project, path: Path, content: bytes, mode: int, actor: ActorId, create_only: bool
+        self, project: Project, path: Path, content: Data, mode: int, actor: ActorId, create_only: bool
     ) -> Row:
         """Of two that make the same file at once, one does."""
         try:
@@ -256,7 +264,9 @@ class Workspace:
 
     # -- import ------------------------------------------------------------------------------------------------------
 
-    async def stage(self, project: Project, job: str, files: Sequence[Incoming], actor: ActorId) -> list[Row]:
+    async def stage(
+        self, project: Project, job: str, files: Sequence[Incoming | LargeIncoming], actor: ActorId
+    ) -> list[Row]:
         return await self._staging.stage(project.id, job, files, actor)
 
     async def publish(self, project: Project, job: str, changes: Sequence[Change] = ()) -> Committed:

@@ -21,9 +21,10 @@ from typing import Any, Final
 import anyio
 
 from collab import bases, history, paths, text
-from collab.contents import Contents, file, object_key
+from collab.contents import Contents, file
 from collab.errors import Conflict, Invalid, NotFound, Overlap
 from collab.ids import ActorId, BlobSha, Position, TurnId
+from collab.large import Data, Large, keep, kind_of, sha_of, size_of
 from collab.merge import Conflicted, merge
 from collab.objects.base import ObjectStore
 from collab.rooms import Rooms
@@ -70,7 +71,7 @@ class Content:
     """What a file is to be, made ready outside of its room. `if_match` is what the writer had read, and `base` its text where
     that is known already; `mode` None: as it is."""
 
-    data: bytes
+    data: Data
     if_match: BlobSha | None
     mode: int | None
     base: str | None = None
@@ -82,7 +83,7 @@ class Planned:
     """What a turn would make of a file. `target` None: it is no text then. `before`: the live text, if it is one now."""
 
     row: Row
-    data: bytes
+    data: Data
     before: str | None
     target: str | None
     rebased: bool
@@ -106,7 +107,7 @@ class Writing:
     async def write(
         self,
         row: Row,
-        content: bytes,
+        content: Data,
         by: By,
         *,
         if_match: BlobSha | None = None,
@@ -135,7 +136,7 @@ class Writing:
     async def prepare(
         self,
         row: Row,
-        content: bytes,
+        content: Data,
         *,
         if_match: BlobSha | None = None,
         mode: int | None = None,
@@ -143,16 +144,16 @@ class Writing:
     ) -> Content:
         """Outside of the room: bytes go to the store, and a large merge is computed."""
         check_mode(content, mode)
-        if text.classify(content, row.mode if mode is None else mode) != "text":
-            await self._objects.put(object_key(text.blob_sha(content)), content)
-        premerged = await self._beside(row, content, if_match, base)
+        if kind_of(content, row.mode if mode is None else mode) != "text":
+            await keep(self._objects, content)
+        premerged = None if isinstance(content, Large) else await self._beside(row, content, if_match, base)
         return Content(content, if_match, mode, base, premerged)
 
     async def plan(self, turn: Turn, content: Content) -> Planned:
         """Inside the room, where nothing changes: `Overlap` where others have changed the same."""
         check_writable(turn.row, content.mode)
         mode = turn.row.mode if content.mode is None else content.mode
-        planned = whole(turn, content.data, text.blob_sha(content.data), mode)
+        planned = whole(turn, content.data, sha_of(content.data), mode)
         if planned.target is None or turn.row.kind != "text":
             self._check_unchanged(turn, content.if_match)
             return planned
@@ -171,7 +172,7 @@ class Writing:
             row = file(row, planned.target, position).row
         else:
             assert row.object is not None  # what is no text has bytes
-            row = replace(row, sha=row.object, size=len(planned.data), head=position, sha_position=position)
+            row = replace(row, sha=row.object, size=size_of(planned.data), head=position, sha_position=position)
         fields: RowFields = {
             "kind": row.kind, "mode": row.mode, "eol": row.eol, "bom": row.bom, "object": row.object,
             "sha": row.sha, "size": row.size, "sha_position": row.sha_position,
@@ -252,10 +253,10 @@ class Writing:
             )
 
 
-def whole(turn: Turn, content: bytes, sha: BlobSha, mode: int) -> Planned:
+def whole(turn: Turn, content: Data, sha: BlobSha, mode: int) -> Planned:
     """The file is to be this and nothing else. `sha` names what is no text (of a submodule, its commit)."""
-    kind = text.classify(content, mode)
-    opened = text.open_bytes(content) if kind == "text" else None
+    kind = kind_of(content, mode)
+    opened = text.open_bytes(content) if kind == "text" and isinstance(content, bytes) else None
     before = turn.document.text if turn.row.kind == "text" else None
     if opened is None:
         return Planned(replace(turn.row, kind=kind, mode=mode, object=sha), content, before, None, rebased=False)
@@ -269,11 +270,11 @@ def sha(turn: Turn) -> BlobSha:
     return file(turn.row, turn.document.text, turn.position).row.sha if turn.row.kind == "text" else turn.row.sha
 
 
-def check_mode(content: bytes, mode: int | None) -> None:
+def check_mode(content: Data, mode: int | None) -> None:
     """What nobody may make here."""
     if mode == SUBMODULE:
         raise Conflict(_SUBMODULE, code="submodule", field="path")
-    if mode == SYMLINK and (not content or b"\0" in content):
+    if mode == SYMLINK and (isinstance(content, Large) or not content or b"\0" in content):
         raise Invalid(
             "the content of a symlink is its target: a path, not empty and without NUL bytes", field="content"
         )

@@ -33,8 +33,9 @@ from collab import bases, paths
 from collab.bases import Base
 from collab.errors import Conflict, NotFound, PathTaken, QuireError
 from collab.ids import ActorId, BlobSha, Millis, Path, ProjectId, fresh
+from collab.large import Large
 from collab.store.base import Change, Project, PutRecord, Row
-from collab.workspace import Incoming, Workspace
+from collab.workspace import Incoming, LargeIncoming, Workspace
 from snapshots import journal, trees
 from snapshots.journal import Branch
 from snapshots.snapshotter import Snapshotter
@@ -259,7 +260,7 @@ class Importer:
 
     async def _take(self, running: _Import, files: Sequence[File], spool: Spool) -> None:
         """Stages what is new, in slices."""
-        part: list[Incoming] = []
+        part: list[Incoming | LargeIncoming] = []
         held = 0
         for each in files:
             path = paths.from_bytes(each.path)
@@ -268,14 +269,14 @@ class Importer:
                 await self._compare(running, each, path, there, spool)
                 continue
             running.place(path)
-            part.append(Incoming(path=path, mode=each.mode, content=each.content, sha=BlobSha(each.sha)))
+            part.append(_incoming(path, each))
             held += len(each.content)
             if len(part) >= SLICE_FILES or held >= SLICE_BYTES:
                 await self._stage(running, part)
                 part, held = [], 0
         await self._stage(running, part)
         seen = running.job.done + len(files)
-        running.progress(done=seen, bytes=running.job.bytes + sum(len(each.content) for each in files))
+        running.progress(done=seen, bytes=running.job.bytes + sum(each.length for each in files))
 
     async def _compare(self, running: _Import, each: File, path: Path, there: Row, spool: Spool) -> None:
         if (there.sha, there.mode) == (each.sha, each.mode):
@@ -293,10 +294,13 @@ class Importer:
             running.replaced += 1
             await anyio.to_thread.run_sync(spool.add, each)
 
-    async def _stage(self, running: _Import, part: Sequence[Incoming]) -> None:
+    async def _stage(self, running: _Import, part: Sequence[Incoming | LargeIncoming]) -> None:
         if not part or (running.in_the_way and running.existing == "refuse"):
             return
         rows = await self._workspace.stage(running.project, running.job.id, part, running.actor)
+        large = [each.content.file for each in part if isinstance(each, LargeIncoming)]
+        if large:
+            await anyio.to_thread.run_sync(_remove, large)
         running.held.extend(Base(row.path, row.id, row.sha, row.mode, row.head, "") for row in rows)
 
     async def _publish(self, running: _Import) -> None:
@@ -338,8 +342,9 @@ class Importer:
         """What stood there with other content is edited to what came in."""
         for each in spool:
             path = paths.from_bytes(each.path)
+            content = _incoming(path, each).content
             written = await self._workspace.write(
-                running.project, path, each.content, running.actor, mode=each.mode, force=True
+                running.project, path, content, running.actor, mode=each.mode, force=True
             )
             if running.job.commit is not None and (written.row.sha, written.row.mode) == (each.sha, each.mode):
                 base = Base(
@@ -405,6 +410,17 @@ async def _in_slices(held: Sequence[Base]) -> AsyncIterator[Base]:
         if number % 500 == 499:
             await anyio.lowlevel.checkpoint()
         yield each
+
+
+def _incoming(path: Path, each: File) -> Incoming | LargeIncoming:
+    if not each.beside:
+        return Incoming(path=path, mode=each.mode, content=each.content, sha=BlobSha(each.sha))
+    return LargeIncoming(path, each.mode, Large(pathlib.Path(each.beside), BlobSha(each.sha), each.size))
+
+
+def _remove(files: Sequence[pathlib.Path]) -> None:
+    for each in files:
+        each.unlink()
 
 
 def _at(each: Base, commit: str | None) -> Base:

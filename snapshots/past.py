@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from collab import bases, paths, text
+from collab.contents import Stored
 from collab.errors import NotFound
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position
 from collab.store.base import DocumentKind, LineEnding, Project, Row, Store
@@ -74,12 +75,16 @@ class Past:
             found.append(await self._placed(stood, places.get(path), row))
         return found
 
-    async def file(self, project: Project, path: Path, commit: CommitSha) -> tuple[Stood, bytes]:
-        """The journal is asked first, because it is near; then the repository."""
+    async def file(self, project: Project, path: Path, commit: CommitSha) -> tuple[Stood, bytes | None]:
+        """The journal is asked first, because it is near; then the repository. None for the bytes of a large file that lie
+        among the objects (collab.contents)."""
         snapshots = await journal.snapshots(self._store, project.id)
         place = _named(snapshots, commit, path)
         if place is not None and (row := await self._store.document(place.document)) is not None:
-            file = await self._workspace.at(row, place.position)
+            file = await self._workspace.contents.open_position(row, place.position)
+            if isinstance(file, Stored):
+                stood = Stood(path=path, kind=file.row.kind, mode=place.mode, sha=place.sha, size=file.row.size)
+                return await self._placed(stood, place, row), None
             stood = _from_git(path, TreeEntry(place.sha, place.mode), file.content)
             return await self._placed(stood, place, row), file.content
         remote = await self._remotes.of(project)

@@ -85,12 +85,19 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class File(msgspec.Struct, frozen=True, array_like=True):
-    """`content` is a symlink's target; a submodule has none and its commit as `sha`."""
+    """`content` is a symlink's target; a submodule has none and its commit as `sha`. What is too large to be text lies in
+    the file `beside`, in the import's scratch folder, and has `size` bytes."""
 
     path: bytes
     mode: int
     sha: str
     content: bytes
+    beside: str = ""
+    size: int = 0
+
+    @property
+    def length(self) -> int:
+        return self.size if self.beside else len(self.content)
 
 
 class Phase(msgspec.Struct, frozen=True, tag="phase"):

@@ -130,7 +130,7 @@ def _read(request: Request, tell: Callable[[Message], None]) -> Done:
     from snapshots.readers.batches import Batches
 
     source, bare, scratch = request.source, pathlib.Path(request.bare), pathlib.Path(request.scratch)
-    batches = Batches(tell, request.limits)
+    batches = Batches(tell, request.limits, scratch)
     done = Done()
     match source:
         case GitFolder():

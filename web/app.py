@@ -101,6 +101,7 @@ def _open_bucket(settings: Settings, place: S3Place) -> ObjectStore:
             name=place.bucket,
             prefix=place.prefix,
             endpoint=settings.s3_endpoint,
+            public_endpoint=settings.s3_public_endpoint,
             region=settings.aws.region,
             access_key=settings.aws.access_key,
             secret_key=settings.aws.secret_key,
@@ -178,6 +179,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     from snapshots.remotes.local import LocalRemotes
     from snapshots.schedule import Pace
     from snapshots.snapshotter import Snapshotter
+    from snapshots.sources import Limits
 
     parts = await adapters(settings, stack)
     remotes = LocalRemotes(settings.data / "git")
@@ -195,7 +197,8 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     if follower is not None:
         loop.start_soon(follower.run)
     stack.push_async_callback(_last_snapshot, snapshotter, follower, settings.shutdown_timeout)
-    importer = Importer(workspace, snapshotter, folder=settings.data / "tmp", clock=now)
+    limits = Limits(file=settings.max_file)
+    importer = Importer(workspace, snapshotter, folder=settings.data / "tmp", clock=now, limits=limits)
     await stack.enter_async_context(importer)
     tasks = await stack.enter_async_context(anyio.create_task_group())
     stack.callback(tasks.cancel_scope.cancel)

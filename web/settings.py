@@ -233,6 +233,15 @@ class Settings:
         "`when_required` for servers that refuse the checksums of newer clients.",
     )
     s3_at_once: int = _setting(16, _whole(1, 256), "Requests to S3 side by side.")
+    s3_redirect: int = _setting(
+        0,
+        _whole(0, 10**13),
+        "Downloads of at least so many bytes are answered with 307 and an address in the bucket, good for a minute, so that "
+        "they do not pass through the server; 0: never. Clients must be able to reach the bucket, and must follow.",
+    )
+    s3_public_endpoint: str | None = _setting(
+        None, _url, "Where clients reach the S3 server, if that is not `QUIRE_S3_ENDPOINT`: redirects lead there."
+    )
     snapshot_quiet: float = _setting(5.0, seconds, "Objects follow when a project was quiet for this long.")
     snapshot_max_age: float = _setting(
         30.0, seconds, "Objects follow at the latest this long after the first edit, quiet or not."

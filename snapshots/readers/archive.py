@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Final
 
 from collab import paths
@@ -41,12 +42,12 @@ _OF_GIT: Final = ("HEAD", "packed-refs", "shallow", "objects/", "refs/")
 
 @dataclass(frozen=True)
 class Member:
-    """`content` is to be called while the archive stands at this member."""
+    """`open` is to be called while the archive stands at this member. `size` is what the archive claims."""
 
     path: bytes
     mode: int
     size: int
-    content: Callable[[], bytes]
+    open: Callable[[], IO[bytes]]
 
 
 Members = Callable[[], Iterator[Member]]
@@ -65,10 +66,13 @@ def read(source: Archive, bare: pathlib.Path, scratch: pathlib.Path, batches: Ba
         for member in members():
             if _gits_own(member.path):
                 batches.skip(member.path, "belongs to a git repository inside the archive")
+            elif member.mode == LINK:
+                target = _content(member)
+                _check_link(member, target, top)
+                batches.add(member.path.removeprefix(top), LINK, target)
             else:
-                content = _content(member)
-                _check_link(member, content, top)
-                batches.add(member.path.removeprefix(top), member.mode, content)
+                with member.open() as content:
+                    batches.copy(member.path.removeprefix(top), member.mode, content, member.size)
     return Done()
 
 
@@ -119,7 +123,8 @@ def _checked(members: Iterator[Member], packed: int, limits: Limits) -> Iterator
 
 
 def _content(member: Member) -> bytes:
-    content = member.content()
+    with member.open() as opened:
+        content = opened.read(member.size + 1)
     if len(content) != member.size:
         raise Invalid(f"{_show(member.path)} is not as large as the archive says", field="file")
     return content
@@ -153,11 +158,7 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
         if info.flag_bits & 1:
             raise Invalid(f"{_show(path)} is encrypted", field="file")
 
-        def content(info: zipfile.ZipInfo = info) -> bytes:
-            with archive.open(info) as file:
-                return file.read(info.file_size + 1)
-
-        yield Member(path, _mode(mode), info.file_size, content)
+        yield Member(path, _mode(mode), info.file_size, partial(archive.open, info))
 
 
 def _zip_name(info: zipfile.ZipInfo) -> bytes:
@@ -186,13 +187,17 @@ def _tar_members(raw: IO[bytes], size: int, limits: Limits) -> Iterator[Member]:
                 continue
             if info.issym():
                 target = info.linkname.encode("utf-8", "surrogateescape")
-                yield Member(path, LINK, len(target), lambda target=target: target)  # type: ignore[misc]
+                yield Member(path, LINK, len(target), partial(io.BytesIO, target))
             elif info.isreg() and not info.issparse():
-                file = archive.extractfile(info)
-                assert file is not None
-                yield Member(path, _mode(info.mode | stat.S_IFREG), info.size, file.read)
+                yield Member(path, _mode(info.mode | stat.S_IFREG), info.size, partial(_extracted, archive, info))
             else:
                 raise Invalid(f"{_show(path)} is neither a file nor a symbolic link", field="file")
+
+
+def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    file = archive.extractfile(info)
+    assert file is not None  # a regular file has content
+    return file
 
 
 class _Measured(io.RawIOBase):
@@ -245,8 +250,6 @@ def _path(name: bytes) -> bytes:
 
 
 def _check_link(member: Member, target: bytes, top: bytes) -> None:
-    if member.mode != LINK:
-        return
     start = posixpath.dirname(member.path.removeprefix(top))
     led = posixpath.normpath(posixpath.join(start, target))
     if target.startswith(b"/") or led == b".." or led.startswith(b"../"):

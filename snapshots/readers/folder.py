@@ -35,7 +35,10 @@ def read(folder: pathlib.Path, batches: Batches) -> None:
             batches.add(raw, LINK, os.fsencode(path.readlink()))
         elif stat.S_ISREG(info.st_mode):
             batches.check_size(raw, info.st_size)
-            batches.add(raw, SCRIPT if info.st_mode & stat.S_IXUSR else FILE, path.read_bytes())
+            with path.open("rb") as content:
+                # As large as it is by now: somebody may be writing to it.
+                size = os.fstat(content.fileno()).st_size
+                batches.copy(raw, SCRIPT if info.st_mode & stat.S_IXUSR else FILE, content, size)
         else:
             batches.skip(raw, "is neither a file nor a link")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +13,18 @@ import msgspec
 from starlette.responses import Response
 
 from collab import paths
+from collab.contents import Stored, object_key
 from collab.errors import Conflict, Invalid, NotFound
 from collab.ids import BlobSha, DocumentId, Path, Position
 from collab.store.base import DocumentKind, Row
 from collab.tree import directories
 from snapshots.past import Past
 from snapshots.remotes.base import CommitSha
-from web import mime
+from web import bodies, downloads, mime
 from web.api import given
-from web.api.endpoint import Call, Endpoints, Query, json_answer, read_body
+from web.api.endpoint import Call, Endpoints, Query, json_answer
 from web.api.shapes import Directory, FileRow, refs, rows, stood
-from web.errors import ErrorBody, PreconditionFailed
-from web.errors import answer as answer_error
+from web.errors import PreconditionFailed
 
 endpoints = Endpoints()
 
@@ -186,31 +185,34 @@ def _next(call: Call[None, TreeQuery], last: Path | None) -> dict[str, str]:
     query=ReadQuery,
     gives=("text/plain", "application/octet-stream"),
     headers=(("Range", "part of the bytes"), ("If-None-Match", "304 when it is still this one")),
-    errors=(304, 400, 404, 416),
+    errors=(304, 307, 400, 404, 416),
 )
 async def read_file(call: Call[None, ReadQuery]) -> Response:
     """The bytes of a file.
 
     `ETag` is git's name for them; `X-Quire-Document` and `X-Quire-Position` say where in which log they stand, unless
-    they are of a commit that an import brought along."""
+    they are of a commit that an import brought along. With `QUIRE_S3_REDIRECT`, what is large and no picture, sound or film
+    is answered with 307 and an address in the bucket."""
     commit = given.commit(call.query.at)
-    if commit is None:
-        file = await call.services.workspace.read(call.project, call.path, at=call.query.at)
-        row = file.row
-        return _bytes(call, file.content, row.path, row.kind, row.sha, row.id, row.head)
-    then, content = await past(call).file(call.project, call.path, commit)
-    return _bytes(call, content, then.path, then.kind, then.sha, then.document, then.position)
+    if commit is not None:
+        then, content = await past(call).file(call.project, call.path, commit)
+        return await _answer(call, then.path, then.kind, then.sha, then.size, content, then.document, then.position)
+    found = await call.services.workspace.open(call.project, call.path, at=call.query.at)
+    row, content = found.row, None if isinstance(found, Stored) else found.content
+    return await _answer(call, row.path, row.kind, row.sha, row.size, content, row.id, row.head)
 
 
-def _bytes(
+async def _answer(
     call: Call[None, ReadQuery],
-    content: bytes,
     path: Path,
     kind: DocumentKind,
     sha: BlobSha,
+    size: int,
+    content: bytes | None,
     document: DocumentId | None,
     position: Position | None,
 ) -> Response:
+    """`content` None: it lies among the objects, under its SHA."""
     serving = mime.serving(path, kind)
     tag = f'"{sha}"'
     headers = {
@@ -223,9 +225,17 @@ def _bytes(
     }
     if document is not None:
         headers |= {"x-quire-document": document, "x-quire-position": str(position)}
-    if matches(call.request.headers.get("if-none-match"), tag):
+    asked = call.request.headers
+    if matches(asked.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
-    return ranged(content, headers, call.request.headers.get("range"), call.request.headers.get("if-range"))
+    if content is not None:
+        return downloads.held(content, headers, asked)
+    least = call.services.settings.s3_redirect
+    if least and size >= least and not serving.inline and call.request.method == "GET":
+        elsewhere = await downloads.redirected(call.services.objects, object_key(sha), headers)
+        if elsewhere is not None:
+            return elsewhere
+    return downloads.streamed(call.services.objects, object_key(sha), size, headers, asked)
 
 
 @endpoints.add(
@@ -250,29 +260,29 @@ async def write_file(call: Call[None, WriteQuery]) -> Response:
     if_match, must_exist = parse_if_match(headers.get("if-match"))
     create_only = _create_only(headers.get("if-none-match"))
     mode = _mode(call.query.mode)
-    content = await read_body(call.request, call.services.settings.max_file)
-    check_digest(headers.get("content-digest"), content)
-    there = await _there(call) if must_exist or create_only else None
-    if must_exist and there is None:
-        raise PreconditionFailed("there is no such file, so nothing matches If-Match", field="If-Match")
-    if create_only and there is not None:
-        raise PreconditionFailed("there is a file already", field="If-None-Match")
-    try:
-        written = await workspace.write(
-            call.project,
-            call.path,
-            content,
-            call.access.actor.id,
-            if_match=if_match,
-            create_only=create_only,
-            mode=mode,
-            force=call.query.force,
-        )
-    except Conflict as error:
-        if create_only and await _there(call) is not None:
-            # Somebody else made it first, a moment ago.
-            raise PreconditionFailed("there is a file already", field="If-None-Match") from error
-        raise
+    settings = call.services.settings
+    async with bodies.received(call.request, settings.data / "tmp", settings.max_file) as content:
+        there = await _there(call) if must_exist or create_only else None
+        if must_exist and there is None:
+            raise PreconditionFailed("there is no such file, so nothing matches If-Match", field="If-Match")
+        if create_only and there is not None:
+            raise PreconditionFailed("there is a file already", field="If-None-Match")
+        try:
+            written = await workspace.write(
+                call.project,
+                call.path,
+                content,
+                call.access.actor.id,
+                if_match=if_match,
+                create_only=create_only,
+                mode=mode,
+                force=call.query.force,
+            )
+        except Conflict as error:
+            if create_only and await _there(call) is not None:
+                # Somebody else made it first, a moment ago.
+                raise PreconditionFailed("there is a file already", field="If-None-Match") from error
+            raise
     answer = WrittenFile(
         path=paths.show(written.row.path),
         id=written.row.id,
@@ -343,41 +353,3 @@ def _mode(given: str | None) -> int | None:
     if given not in MODES:
         raise Invalid(f"mode is {given!r}: give 100644 or 100755", field="mode")
     return MODES[given]
-
-
-_DIGEST: Final = re.compile(r"\s*([a-z0-9-]+)=:([A-Za-z0-9+/=]*):\s*")
-
-
-def check_digest(header: str | None, content: bytes) -> None:
-    """Content-Digest (RFC 9530): a dictionary of byte sequences; algorithms that we do not know are ignored."""
-    for item in header.split(",") if header else ():
-        match = _DIGEST.fullmatch(item)
-        if match is None:
-            raise Invalid(f"Content-Digest is {header!r}: give sha-256=:BASE64:", field="Content-Digest")
-        name, value = match.groups()
-        if name not in ("sha-256", "sha-512"):
-            continue
-        found = base64.b64encode(hashlib.new(name.replace("-", ""), content).digest()).decode()
-        if found != value:
-            raise Invalid(
-                f"the body's {name} is {found}, not {value}: it was changed on its way",
-                code="digest_mismatch",
-                field="Content-Digest",
-            )
-
-
-_RANGE: Final = re.compile(r"bytes=([0-9]*)-([0-9]*)")
-
-
-def ranged(content: bytes, headers: dict[str, str], wanted: str | None, unless_changed: str | None) -> Response:
-    """One range (RFC 9110, 14.2); anything else that is asked for gets everything."""
-    match = _RANGE.fullmatch(wanted.strip()) if wanted else None
-    if match is None or match.groups() == ("", "") or unless_changed not in (None, headers["etag"]):
-        return Response(content, headers=headers)
-    size, (first, last) = len(content), match.groups()
-    start = given.clamped(first) if first else max(size - given.clamped(last), 0)
-    end = min(given.clamped(last) + 1, size) if first and last else size
-    if start >= size or start >= end:
-        problem = ErrorBody("range_not_satisfiable", f"there are {size} bytes: give a range among them", "Range")
-        return answer_error(416, problem, {"content-range": f"bytes */{size}", "cache-control": "no-store"})
-    return Response(content[start:end], 206, {**headers, "content-range": f"bytes {start}-{end - 1}/{size}"})

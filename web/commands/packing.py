@@ -49,7 +49,7 @@ def _pack_repository(folder: pathlib.Path, scratch: pathlib.Path) -> tuple[pathl
             notes.append(message.text)
 
     bare, target = scratch / "repository.git", scratch / "repository.tar.gz"
-    git.read_folder(folder, bare, Batches(tell, Limits()))
+    git.read_folder(folder, bare, Batches(tell, Limits(), scratch))
     with tarfile.open(target, "w:gz", compresslevel=1, format=tarfile.PAX_FORMAT) as archive:
         for where, folders_, names in os.walk(bare):
             folders_.sort()
