@@ -17,13 +17,12 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
 
 from collab import actors, conflicts
 from collab.bus.base import Bus
@@ -33,26 +32,22 @@ from collab.ids import ActorId, BlobSha, Millis, Path, ProjectId
 from collab.merge import Take
 from collab.store.base import Project
 from collab.workspace import Workspace
-from snapshots import journal, schedule
+from snapshots import journal
 from snapshots.committer import INTERRUPTED, QUIRE, Committer, Step, no_step, what_to_do
 from snapshots.plan import PushRefused
 from snapshots.policies import Policy
 from snapshots.polling import Polling, Watch
 from snapshots.puller import Pulled, Puller, Pushed
 from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Remotes
-from snapshots.schedule import Pace, Pending
+from snapshots.rounds import Rounds, Watched
+from snapshots.schedule import Pace
 from snapshots.settling import Settling
 from snapshots.snapshot import Snapshot
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE: Final = 2
-"""Projects that are committed side by side by the schedule."""
-
 LOOKS_AT_ONCE: Final = 8
 """Branches that are looked at side by side."""
-
-EVENTS_AT_ONCE: Final = 500
 
 OURS: Final = frozenset({"snapshot", "pulled", "conflict"})
 """Kinds of events that are no edits."""
@@ -80,18 +75,12 @@ class Status:
 
 
 @dataclass(slots=True)
-class _Watched:
-    """What is known of one project. `seen` is the newest event that was read; `started`: the schedule runs a round."""
+class _Seen:
+    """`pulling`: the round that runs is at that; `looking`: somebody looks at the branch; `head`: where it stood then."""
 
-    seen: int = 0
-    pending: Pending | None = None
-    started: bool = False
     pulling: bool = False
     looking: bool = False
     head: CommitSha | None = None
-    """Of the branch, when it was looked at last."""
-    failure: str = ""
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
 
 
 class Snapshotter:
@@ -113,19 +102,22 @@ class Snapshotter:
         self.remotes = remotes
         self._workspace = workspace
         self._store = workspace.store
-        self._bus = bus
         self._clock = clock
-        self._pace = pace or Pace()
-        self._chance = chance
         self.polling = polling or Polling(here=None, elsewhere=None, clock=clock)
         self._committer = Committer(workspace, remotes, bus, clock=clock, author=author, step=step)
         self._puller = Puller(workspace, remotes, bus, clock=clock, step=step)
-        self._watched: defaultdict[ProjectId, _Watched] = defaultdict(_Watched)
-        self._limiter = anyio.CapacityLimiter(AT_ONCE)
+        self._rounds = Rounds(
+            self._store,
+            bus,
+            self._automatic,
+            clock=clock,
+            pace=pace or Pace(),
+            ignored=OURS,
+            no_failure=(PushRefused,),
+            chance=chance,
+        )
+        self._seen: defaultdict[ProjectId, _Seen] = defaultdict(_Seen)
         self._looks = anyio.CapacityLimiter(LOOKS_AT_ONCE)
-        self._news = anyio.Event()
-        self._running: anyio.CancelScope | None = None
-        self._closing = False
 
     # -- on demand ---------------------------------------------------------------------------------------------------
 
@@ -139,7 +131,7 @@ class Snapshotter:
     ) -> Snapshot:
         """A round now, after the one that runs. What cannot be committed is a snapshot in state `failed`; trouble on the
         way is raised, and the schedule tries again."""
-        if self._closing:
+        if self._rounds.closing:
             raise Unavailable("the server is stopping; it commits what is there before it ends")
         return await self._round(project, message, paths, actor)
 
@@ -153,15 +145,14 @@ class Snapshotter:
         return await self._pulling(project, lambda: self._puller.accept(project, pushed))
 
     async def _pulling(self, project: Project, work: Callable[[], Awaitable[Pulled]]) -> Pulled:
-        if self._closing:
+        if self._rounds.closing:
             raise Unavailable("the server is stopping")
-        watched = self._watched[project.id]
-        async with watched.lock:
-            with self._failing(watched):
+        async with self._rounds.alone(project.id) as watched:
+            with self._rounds.failing(watched):
                 await self._committer.recover(project)
-                pulled = await self._pull(watched, work)
+                pulled = await self._pull(project, work)
+            self._rounds.succeeded(watched)
             watched.failure = pulled.detail
-        self._wake()
         return pulled
 
     @property
@@ -180,7 +171,7 @@ class Snapshotter:
         made_of: BlobSha | None = None,
     ) -> FileConflict:
         """Decides a conflict, after the round that runs: none is committed half decided."""
-        async with self._watched[project.id].lock:
+        async with self._rounds.alone(project.id):
             return await self.settling.settle(project, conflict, actor=actor, take=take, text=text, made_of=made_of)
 
     async def snapshots(self, project: Project) -> list[Snapshot]:
@@ -191,8 +182,7 @@ class Snapshotter:
         remote = await self.remotes.of(project)
         uncommitted = len(await self._workspace.changed(project))
         waiting = await conflicts.still_open(self._store, project.id)
-        watched = self._watched[project.id]
-        pending = watched.pending if uncommitted else None
+        watched = self._rounds[project.id]
         head = await remote.head()
         failure = watched.failure
         if uncommitted and not failure and not watched.lock.locked():
@@ -207,9 +197,9 @@ class Snapshotter:
             head=head,
             uncommitted=uncommitted,
             conflicts=len(waiting),
-            state=_state(watched, failure, len(waiting)),
+            state=_state(watched, self._seen[project.id], failure, len(waiting)),
             detail=failure or _in_conflict(waiting),
-            next_commit_at=None if pending is None else schedule.due_at(pending, self._pace),
+            next_commit_at=self._rounds.due_at(project.id) if uncommitted else None,
             watch=self.polling.watch(project.id),
         )
 
@@ -226,95 +216,64 @@ class Snapshotter:
 
     async def forget(self, project: ProjectId) -> None:
         """The project was deleted: its repository goes too, after the round that runs."""
-        async with self._watched[project].lock:
+        async with self._rounds.alone(project):
             await self.remotes.remove(project)
-        del self._watched[project]
+        self._rounds.forget(project)
+        self._seen.pop(project, None)
         self.polling.forget(project)
 
     @contextlib.asynccontextmanager
     async def paused(self, project: ProjectId) -> AsyncIterator[None]:
         """No round of this project while inside: an import publishes its files and their bases."""
-        async with self._watched[project].lock:
+        async with self._rounds.alone(project):
             yield
 
     # -- by schedule -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Runs until it is cancelled, or until `aclose`."""
-        async with self._bus.subscribe_all() as hints, anyio.create_task_group() as tasks:
-            self._running = tasks.cancel_scope
-            for project in await self._store.projects():
-                await self._take_up(project)
-            tasks.start_soon(self._commit_when_due, tasks)
-            if self.polling.shortest is not None:
-                tasks.start_soon(self._look_at_branches, tasks, self.polling.shortest / 1000)
-            async for changed in hints:
-                await self._hear(changed)
-            tasks.cancel_scope.cancel()
+        await self._rounds.run(self._take_up, *([] if self.polling.shortest is None else [self._look_at_branches]))
 
     async def aclose(self, deadline: float) -> None:
         """Seconds for a last snapshot of whatever is uncommitted. Other rounds that run are waited for."""
-        self._closing = True
-        with anyio.move_on_after(deadline) as scope:
-            async with anyio.create_task_group() as tasks:
-                for project in await self._uncommitted():
-                    tasks.start_soon(self._last_round, project)
-                for watched in list(self._watched.values()):
-                    tasks.start_soon(_free, watched.lock)
-        if scope.cancelled_caught:
-            log.warning("stopped before everything was committed; the next start goes on", deadline=deadline)
-        if self._running is not None:
-            self._running.cancel()
+        await self._rounds.aclose(deadline)
 
     async def _take_up(self, project: Project) -> None:
         """What an earlier process left: a round that it did not finish, and edits that it did not commit."""
-        watched = self._watched[project.id]
-        watched.seen = project.events
-        try:
-            async with watched.lock:
-                await self._committer.recover(project)
-            changed = await self._workspace.changed(project)
-        except Exception as error:
-            log.exception("a project could not be taken up", project=project.name)
-            self._fail(watched, repr(error))
-            return
+        async with self._rounds.alone(project.id):
+            await self._committer.recover(project)
+        changed = await self._workspace.changed(project)
         times = [each.row.updated_at if each.row is not None else self._clock() for each in changed]
         if times:
-            watched.pending = schedule.merged(Pending(min(times), max(times)), watched.pending)
+            self._rounds.edited(project.id, min(times), max(times))
 
-    async def _hear(self, project: ProjectId) -> None:
-        """Reads the events that are new: a hint says no more than that there may be some."""
-        watched = self._watched[project]
-        while found := await self._store.events(project, after=watched.seen, limit=EVENTS_AT_ONCE):
-            for event in found:
-                if event.kind not in OURS:
-                    watched.pending = schedule.edited(watched.pending, event.at)
-            watched.seen = found[-1].n
-        self._wake()
-
-    async def _look_at_branches(self, tasks: TaskGroup, every: float) -> None:
+    async def _look_at_branches(self) -> None:
         """Pulls what somebody pushed. A branch that does not answer holds up no other."""
-        while not self._closing:
-            await anyio.sleep(every)
-            for project in await self._store.projects():
-                watched = self._watched[project.id]
-                if not watched.looking and not watched.lock.locked() and self.polling.due(project.id):
-                    watched.looking = True
-                    tasks.start_soon(self._look_at_branch, project, watched)
+        assert self.polling.shortest is not None  # else nobody looks
+        async with anyio.create_task_group() as tasks:
+            while not self._rounds.closing:
+                await anyio.sleep(self.polling.shortest / 1000)
+                for project in await self._store.projects():
+                    seen = self._seen[project.id]
+                    free = not seen.looking and not self._rounds[project.id].lock.locked()
+                    if free and self.polling.due(project.id):
+                        seen.looking = True
+                        tasks.start_soon(self._look_at_branch, project, seen)
 
-    async def _look_at_branch(self, project: Project, watched: _Watched) -> None:
+    async def _look_at_branch(self, project: Project, seen: _Seen) -> None:
+        watched = self._rounds[project.id]
         elsewhere = news = False
         try:
             async with self._looks:
-                with self._failing(watched):
+                with self._rounds.failing(watched):
                     remote = await self.remotes.of(project)
                     elsewhere = remote.hosted is not None
                     head = await remote.head()
                 known = journal.known(await journal.branch(self._store, project.id))
-                moved = head not in (watched.head, known)
+                moved = head not in (seen.head, known)
                 news = moved and not watched.lock.locked()
-                watched.head = head
-                if moved and not self._closing:
+                seen.head = head
+                if moved and not self._rounds.closing:
                     await self.pull(project)
         except QuireError as error:
             # It is in the status, and the schedule tries again.
@@ -322,87 +281,32 @@ class Snapshotter:
         except Exception:
             log.exception("a branch could not be pulled", project=project.name)
         finally:
-            watched.looking = False
+            seen.looking = False
             self.polling.looked(project.id, elsewhere=elsewhere, news=news)
 
-    async def _commit_when_due(self, tasks: TaskGroup) -> None:
-        while not self._closing:
-            now = self._clock()
-            waiting: list[Millis] = []
-            for project, watched in self._watched.items():
-                if watched.pending is None or watched.started:
-                    continue
-                due = schedule.due_at(watched.pending, self._pace)
-                if due > now:
-                    waiting.append(due)
-                    continue
-                watched.started = True
-                tasks.start_soon(self._scheduled, project, watched)
-            await self._wait((min(waiting) - now) / 1000 if waiting else None)
-
-    async def _scheduled(self, project_id: ProjectId, watched: _Watched) -> None:
-        try:
-            async with self._limiter:
-                project = await self._store.project_by_id(project_id)
-                if project is None:
-                    self._watched.pop(project_id, None)
-                elif not self._closing:
-                    await self._unattended(project)
-        finally:
-            watched.started = False
-            self._wake()
-
-    async def _last_round(self, project: Project) -> None:
-        async with self._limiter:
-            await self._unattended(project)
-
-    async def _unattended(self, project: Project) -> None:
-        """A round that nobody waits for: its failure is kept for the status."""
-        try:
-            await self._round(project, None, None, actors.QUIRE.id)
-        except Exception:
-            log.exception("a snapshot failed", project=project.name)
-
-    async def _uncommitted(self) -> list[Project]:
-        """Every project that may have edits, those included whose events nobody has told yet."""
-        owed = {row.project for row in await self._store.owed()}
-        return [
-            project
-            for project in await self._store.projects()
-            if project.id in owed
-            or self._watched[project.id].pending is not None
-            or self._watched[project.id].seen < project.events
-        ]
+    async def _automatic(self, project: Project) -> Snapshot:
+        return await self._round(project, None, None, actors.QUIRE.id)
 
     async def _round(
         self, project: Project, message: str | None, paths: Sequence[Path] | None, actor: ActorId
     ) -> Snapshot:
-        watched = self._watched[project.id]
-        async with watched.lock:
-            # What comes in from here on is the next round's, whatever becomes of this one.
-            taken, watched.pending = watched.pending, None
-            try:
-                with self._failing(watched):
-                    made = await self._pull_and_commit(project, watched, message, paths, actor)
-            except BaseException:
-                watched.pending = schedule.merged(taken, watched.pending)
-                raise
+        async with self._rounds.round(project.id) as watched:
+            made = await self._pull_and_commit(project, message, paths, actor)
+            self._rounds.succeeded(watched)
             if made.state == "failed" or paths is not None:
-                watched.pending = schedule.merged(taken, watched.pending)
-            watched.failure = ""
+                self._rounds.unfinished(watched)
             if made.state == "failed":
-                self._fail(watched, made.detail)
-        self._wake()
+                self._rounds.fail(watched, made.detail)
         return made
 
     async def _pull_and_commit(
-        self, project: Project, watched: _Watched, message: str | None, paths: Sequence[Path] | None, actor: ActorId
+        self, project: Project, message: str | None, paths: Sequence[Path] | None, actor: ActorId
     ) -> Snapshot:
         """Again when somebody pushed in between."""
         remote = await self.remotes.of(project)
         for _ in range(MOVED_AT_MOST):
             await self._committer.recover(project)
-            await self._pull(watched, lambda: self._puller.pull(project))
+            await self._pull(project, lambda: self._puller.pull(project))
             made = await self._committer.round(project, given=message, chosen=paths, actor=actor)
             head = await remote.head()
             if made.state != "failed" or head is None:
@@ -411,43 +315,18 @@ class Snapshotter:
                 break
         return made
 
-    async def _pull(self, watched: _Watched, work: Callable[[], Awaitable[Pulled]]) -> Pulled:
-        watched.pulling = True
+    async def _pull(self, project: Project, work: Callable[[], Awaitable[Pulled]]) -> Pulled:
+        seen = self._seen[project.id]
+        seen.pulling = True
         try:
             return await work()
         finally:
-            watched.pulling = False
-
-    @contextlib.contextmanager
-    def _failing(self, watched: _Watched) -> Iterator[None]:
-        """Trouble is kept for the status."""
-        try:
-            yield
-        except PushRefused:
-            raise  # whoever pushes is told, and nothing failed
-        except Exception as error:
-            self._fail(watched, error.message if isinstance(error, QuireError) else repr(error))
-            raise
-
-    def _fail(self, watched: _Watched, why: str) -> None:
-        now = self._clock()
-        watched.failure = why
-        watched.pending = schedule.failed(watched.pending or Pending(now, now), self._pace, now, self._chance())
-        self._wake()
-
-    def _wake(self) -> None:
-        self._news.set()
-
-    async def _wait(self, seconds: float | None) -> None:
-        """For news, or for so long."""
-        with anyio.move_on_after(seconds):
-            await self._news.wait()
-        self._news = anyio.Event()
+            seen.pulling = False
 
 
-def _state(watched: _Watched, failure: str, waiting: int) -> str:
+def _state(watched: Watched, seen: _Seen, failure: str, waiting: int) -> str:
     if watched.lock.locked():
-        return "pulling" if watched.pulling else "committing"
+        return "pulling" if seen.pulling else "committing"
     return "failed" if failure else "conflicts" if waiting else "idle"
 
 
@@ -457,8 +336,3 @@ def _in_conflict(waiting: Sequence[FileConflict]) -> str:
     names = ", ".join(each.path for each in waiting[:NAMED])
     more = f" and {len(waiting) - NAMED} more" if len(waiting) > NAMED else ""
     return f"In conflict with what was pushed, and held back from commits until it is resolved: {names}{more}"
-
-
-async def _free(lock: anyio.Lock) -> None:
-    async with lock:
-        return
