@@ -108,7 +108,9 @@ class Workspace:
         limit: int | None = None,
         cursor: str | None = None,
         at: str | None = None,
+        among: Callable[[Path], bool] | None = None,
     ) -> Page:
+        """`among`: only the files whose path it takes; the others do not count."""
         if depth not in (None, 1):
             raise Invalid("depth is 1 (one directory) or absent (everything below)", field="depth")
         after = None if cursor is None else paths.parse(cursor)
@@ -118,8 +120,10 @@ class Workspace:
         if at is not None:
             rows = await self._tree_at(project, prefix, at)
         else:
-            wanted = None if limit is None or depth is not None else limit + 1
+            wanted = None if limit is None or depth is not None or among is not None else limit + 1
             rows = list(await self.store.tree(project.id, prefix=prefix, after=after, limit=wanted))
+        if among is not None:
+            rows = [row for row in rows if among(row.path)]
         below: list[Path] = []
         if depth is not None:
             below = directories((row.path for row in rows), prefix)

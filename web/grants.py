@@ -34,6 +34,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent: str | None = None
     name: str | None = None
     """A note of its maker's."""
+    paths: tuple[str, ...] = ()
+    """Patterns of the only paths that it reaches; none: all."""
     expires_at: Millis | None = None
 
 

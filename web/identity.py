@@ -17,7 +17,7 @@ import contextlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 import anyio
@@ -30,6 +30,7 @@ from collab.actors import ROOT, Actor
 from collab.errors import Forbidden, Invalid, NotFound
 from collab.ids import ActorId, Millis, ProjectId
 from collab.store.base import Store
+from snapshots import patterns
 from web import grants
 from web.errors import Unauthenticated
 from web.grants import Invite, Session, Token
@@ -182,7 +183,12 @@ class Identity:
         record = found[1]
         behalf = record.created_by if isinstance(record, Token) and record.agent is not None else None
         held = Held(
-            grant=grant, role=record.role, project=project.name, expires_at=record.expires_at, on_behalf_of=behalf
+            grant=grant,
+            role=record.role,
+            project=project.name,
+            expires_at=record.expires_at,
+            on_behalf_of=behalf,
+            paths=record.paths if isinstance(record, Token) else (),
         )
         actor = record.actor if isinstance(record, Token) else record.created_by
         if len(self._remembered) >= REMEMBERED_MOST:
@@ -245,6 +251,7 @@ class Identity:
         agent: str | None = None,
         name: str | None = None,
         expires_at: Millis | None = None,
+        paths: Sequence[str] = (),
     ) -> tuple[str, Token]:
         """The secret is given back here and never again. The same agent's name in a project is the same actor."""
         secret = grants.fresh_token()
@@ -263,6 +270,7 @@ class Identity:
             created_at=self._clock(),
             created_by=maker.id,
             expires_at=expires_at,
+            paths=tuple(patterns.check(each, field="paths") for each in paths),
         )
         await self._store.commit(changes=[*changes, grants.put("token", project, grants.digest(secret), token)])
         return secret, token

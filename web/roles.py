@@ -1,7 +1,7 @@
 """Who asks, and what he may do. PURE.
 
-Roles are ordered: whoever may edit may also view. `root` stands above every project; the others are held in one
-project each. What somebody may not even see is "not found", as if it did not exist.
+Roles are ordered: whoever may edit may also suggest and view. `root` stands above every project; the others are held in one
+project each, there perhaps for some paths alone. What somebody may not even see is "not found", as if it did not exist.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import Final, Literal
 
 from collab.actors import Actor
 from collab.errors import Forbidden, NotFound
-from collab.ids import ActorId, Millis
+from collab.ids import ActorId, Millis, Path
+from snapshots import patterns
 
-Role = Literal["viewer", "editor", "admin", "root"]
-ProjectRole = Literal["viewer", "editor", "admin"]
+Role = Literal["viewer", "suggester", "editor", "admin", "root"]
+ProjectRole = Literal["viewer", "suggester", "editor", "admin"]
 
-RANK: Final[dict[Role, int]] = {"viewer": 1, "editor": 2, "admin": 3, "root": 4}
+RANK: Final[dict[Role, int]] = {"viewer": 1, "suggester": 2, "editor": 3, "admin": 4, "root": 5}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,11 @@ class Held:
     expires_at: Millis | None = None
     on_behalf_of: ActorId | None = None
     """Of an agent's token: whoever made it."""
+    paths: tuple[str, ...] = ()
+    """Patterns (snapshots.patterns) of the only paths that it reaches; none: all."""
+
+    def covers(self, path: Path) -> bool:
+        return not self.paths or any(patterns.matches(each, path) for each in self.paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,16 @@ class Access:
     def held_in(self, project: str) -> Held | None:
         """The strongest grant that reaches `project`."""
         reaching = [each for each in self.held if each.project in (None, project)]
-        return max(reaching, key=lambda each: RANK[each.role], default=None)
+        return max(reaching, key=lambda each: (RANK[each.role], not each.paths), default=None)
+
+    def limited_in(self, project: str) -> tuple[str, ...]:
+        """The patterns of the only paths that it reaches there; none: all."""
+        held = self.held_in(project)
+        return held.paths if held else ()
+
+    def covers(self, project: str, path: Path) -> bool:
+        held = self.held_in(project)
+        return held is not None and held.covers(path)
 
     def role_in(self, project: str) -> Role | None:
         held = self.held_in(project)
@@ -91,3 +106,15 @@ def require(access: Access, project: str | None, needed: Role) -> None:
         raise NotFound(f"there is no project {project!r}", field="project")
     if not allows(role, needed):
         raise Forbidden(f"this needs the role {needed} in {project!r}; you have {role}")
+
+
+def require_path(access: Access, project: str, path: Path) -> None:
+    """What lies outside of the paths that somebody reaches does not exist for him."""
+    if not access.covers(project, path):
+        raise NotFound(f"there is no file {path!r}", field="path")
+
+
+def require_all(access: Access, project: str) -> None:
+    """For what is about a project as a whole."""
+    if only := access.limited_in(project):
+        raise Forbidden(f"this is about the whole project; you reach {', '.join(only)} alone", code="limited_to_paths")

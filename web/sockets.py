@@ -30,7 +30,7 @@ from collab.room import Room
 from collab.session import AskPresence, Ignored, Join, News, Presence, Renew, Reply, Session
 from collab.store.base import Project, Row
 from web.errors import Unauthenticated
-from web.roles import Access, allows, require
+from web.roles import Access, allows, require, require_path
 from web.services import Services
 
 SUBPROTOCOL: Final = "quire.v1"
@@ -77,6 +77,7 @@ async def _admit(websocket: WebSocket, services: Services) -> tuple[Access, Proj
     require(access, name, "viewer")
     project = await services.workspace.project(name)
     row = await find(services, project, websocket.path_params["path"], websocket.query_params.get("document"))
+    require_path(access, name, row.path)
     if row.kind != "text":
         raise NotFound("this file is not text: it is served as bytes and not edited live")
     return access, project, row

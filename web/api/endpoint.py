@@ -23,7 +23,7 @@ from collab.errors import Invalid, TooLarge
 from collab.ids import Path, ProjectId
 from collab.store.base import Project
 from web.idempotency import HEADER
-from web.roles import Access, Role, require
+from web.roles import Access, Role, require, require_all, require_path
 from web.services import Services
 
 API: Final = "/api/v1"
@@ -87,6 +87,27 @@ class Call(Generic[B, Q]):
     def path(self) -> Path:
         return Path(self.request.path_params["path"])
 
+    def covers(self, path: Path) -> bool:
+        """Whether whoever asks reaches this path."""
+        return self.access.covers(self.project.name, path)
+
+    @property
+    def among(self) -> Callable[[Path], bool] | None:
+        """Which paths whoever asks reaches; None: all."""
+        return self.covers if self.access.limited_in(self.project.name) else None
+
+    def check(self, *wanted: Path) -> None:
+        """`NotFound` for a path that whoever asks does not reach."""
+        for path in wanted:
+            require_path(self.access, self.project.name, path)
+
+    async def reach(self, *wanted: Path) -> None:
+        """As `check`, also of where an old path leads to now."""
+        self.check(*wanted)
+        if self.among is not None:
+            led = [await self.services.store.led_from(self.project.id, path) for path in wanted]
+            self.check(*(row.path for row in led if row is not None))
+
     def param(self, name: str) -> str:
         return cast(str, self.request.path_params[name])
 
@@ -118,6 +139,8 @@ class Endpoint:
     """Request headers that count: name, what it says."""
     secret: bool = False
     """The answer holds something that is shown once."""
+    scoped: bool = False
+    """Whoever reaches some paths alone may ask: the handler sees to it. A path in the address is seen to here."""
     decoder: Any = field(default=None, repr=False)
 
     @property
@@ -178,6 +201,7 @@ async def run(endpoint: Endpoint, request: Request) -> Response:
         access = await services.identity.authenticate(request)
         name = request.path_params.get("project")
         require(access, name, endpoint.role)
+        _check_scope(endpoint, access, name, request.path_params.get("path"))
         project = None if name is None else await services.workspace.project(name)
     query = decode_query(endpoint.query, request.query_params.multi_items())
 
@@ -192,6 +216,16 @@ async def run(endpoint: Endpoint, request: Request) -> Response:
     actor = None if access is None else access.actor.id
     scope = ProjectId("") if project is None else project.id
     return await services.once.answer(request, actor, scope, work, secret=endpoint.secret)
+
+
+def _check_scope(endpoint: Endpoint, access: Access, project: str | None, path: str | None) -> None:
+    """Nobody who reaches some paths alone gets at others through an endpoint that was not made with him in mind."""
+    if project is None:
+        return
+    if path is not None:
+        require_path(access, project, Path(path))
+    elif not endpoint.scoped:
+        require_all(access, project)
 
 
 def json_answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

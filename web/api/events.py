@@ -61,11 +61,16 @@ class EventList(msgspec.Struct):
 
 
 class Filter:
-    def __init__(self, query: EventQuery) -> None:
+    """`among`: the paths that whoever asks reaches; None: all, and what is about no path."""
+
+    def __init__(self, query: EventQuery, among: Callable[[Path], bool] | None) -> None:
+        self._among = among
         self._path = None if query.path is None else paths.parse(query.path.rstrip("/"))
         self._kinds = None if query.kind is None else frozenset(query.kind.split(","))
 
     def passes(self, event: Event) -> bool:
+        if self._among is not None and (event.path is None or not self._among(event.path)):
+            return False
         return (self._kinds is None or event.kind in self._kinds) and self._touches(event)
 
     def _touches(self, event: Event) -> bool:
@@ -84,6 +89,7 @@ class Filter:
     "GET",
     "/projects/{project}/events",
     role="viewer",
+    scoped=True,
     query=EventQuery,
     answer=EventList,
     gives=("text/event-stream", "application/json"),
@@ -94,7 +100,7 @@ async def get_events(call: Call[None, EventQuery]) -> Response:
     """What happened, from the beginning or after a number, and what happens from now on."""
     query = call.query
     after = _after(call.request, query)
-    chosen = Filter(query)
+    chosen = Filter(query, call.among)
     if not _wants_json(call.request):
         return EventStream(call.services, call.access, call.project, after, chosen)
     if not 1 <= query.limit <= LISTED_MOST:

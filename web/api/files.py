@@ -85,6 +85,7 @@ class DeletedFiles(msgspec.Struct):
     "GET",
     "/projects/{project}/files",
     role="viewer",
+    scoped=True,
     query=TreeQuery,
     answer=list[FileRow],
     headers=(("If-None-Match", "304 when nothing has changed"),),
@@ -133,6 +134,7 @@ async def _page(call: Call[None, TreeQuery]) -> Page:
         limit=query.limit,
         cursor=None if after is None else paths.show(after),
         at=query.at,
+        among=call.among,
     )
     last = None if page.cursor is None else paths.parse(page.cursor)
     return Page(await rows(call.services.store, page.rows), page.directories, last, f'"{page.version}"')
@@ -142,7 +144,7 @@ async def _page_of(call: Call[None, TreeQuery], commit: CommitSha) -> Page:
     """As it stood at a commit."""
     query, prefix = call.query, paths.parse(call.query.prefix)
     after = _after(query.cursor)
-    found = await past(call).tree(call.project, commit, prefix)
+    found = [each for each in await past(call).tree(call.project, commit, prefix) if call.covers(each.path)]
     if query.depth is not None:
         below = directories((each.path for each in found), prefix)
         found = [each for each in found if "/" not in each.path[len(prefix) :]]
@@ -193,6 +195,7 @@ async def read_file(call: Call[None, ReadQuery]) -> Response:
     `ETag` is git's name for them; `X-Quire-Document` and `X-Quire-Position` say where in which log they stand, unless
     they are of a commit that an import brought along. With `QUIRE_S3_REDIRECT`, what is large and no picture, sound or film
     is answered with 307 and an address in the bucket."""
+    await call.reach(call.path)
     commit = given.commit(call.query.at)
     if commit is not None:
         then, content = await past(call).file(call.project, call.path, commit)
@@ -257,6 +260,7 @@ async def write_file(call: Call[None, WriteQuery]) -> Response:
 
     409 `overlap` when somebody changed the same lines: `details.hunks` has them, and nothing was changed."""
     headers, workspace = call.request.headers, call.services.workspace
+    await call.reach(call.path)
     if_match, must_exist = parse_if_match(headers.get("if-match"))
     create_only = _create_only(headers.get("if-none-match"))
     mode = _mode(call.query.mode)

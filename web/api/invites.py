@@ -20,7 +20,7 @@ endpoints = Endpoints()
 class NewInvite(Body):
     """`expires`: `1h`, seconds, a time; access through the invitation ends with it."""
 
-    role: Literal["viewer", "editor", "admin"] = "editor"
+    role: Literal["viewer", "suggester", "editor", "admin"] = "editor"
     expires: str | int | None = None
 
 

@@ -109,7 +109,7 @@ async def create_project(call: Call[NewProject, NoQuery]) -> ProjectInfo:
     return await info(call.services, project)
 
 
-@endpoints.add("GET", "/projects/{project}", role="viewer", answer=ProjectInfo, errors=(404,))
+@endpoints.add("GET", "/projects/{project}", role="viewer", scoped=True, answer=ProjectInfo, errors=(404,))
 async def get_project(call: Call[None, NoQuery]) -> ProjectInfo:
     """One project."""
     return await info(call.services, call.project)

@@ -39,7 +39,15 @@ class ReadFiles(msgspec.Struct):
     missing: list[str]
 
 
-@endpoints.add("POST", "/projects/{project}/read", role="viewer", body=Wanted, answer=ReadFiles, errors=(400, 404, 413))
+@endpoints.add(
+    "POST",
+    "/projects/{project}/read",
+    role="viewer",
+    scoped=True,
+    body=Wanted,
+    answer=ReadFiles,
+    errors=(400, 404, 413),
+)
 async def read_files(call: Call[Wanted, NoQuery]) -> ReadFiles:
     """Up to 1,000 files in one answer."""
     wanted = call.body.paths
@@ -50,7 +58,7 @@ async def read_files(call: Call[Wanted, NoQuery]) -> ReadFiles:
         batch = wanted[start : start + BATCH]
         found = await call.services.workspace.read_many(call.project, [paths.parse(each) for each in batch])
         for shown, file in zip(batch, found, strict=True):
-            if file is None:
+            if file is None or not (call.covers(paths.parse(shown)) and call.covers(file.row.path)):
                 answer.missing.append(shown)
             else:
                 answer.files.append(_shape(shown, file))

@@ -13,12 +13,14 @@ endpoints = Endpoints()
 
 
 class NewToken(Body):
-    """With `agent` it acts as that agent, else as whoever makes it; `name` is a note. `expires`: `1h`, seconds, a time."""
+    """With `agent` it acts as that agent, else as whoever makes it; `name` is a note. `expires`: `1h`, seconds, a time. `paths`:
+    patterns of the only files that it reaches."""
 
     role: ProjectRole
     agent: str | None = None
     name: str | None = None
     expires: str | int | None = None
+    paths: tuple[str, ...] = ()
 
 
 class TokenInfo(msgspec.Struct, kw_only=True):
@@ -30,6 +32,7 @@ class TokenInfo(msgspec.Struct, kw_only=True):
     created_at: str
     created_by: ActorRef
     expires_at: str | None
+    paths: tuple[str, ...]
     token: str | msgspec.UnsetType = msgspec.UNSET
     """The secret itself: only in the answer that makes it."""
 
@@ -48,6 +51,7 @@ def _shape(token: grants.Token, maker: ActorRef) -> TokenInfo:
         created_at=rfc3339(token.created_at),
         created_by=maker,
         expires_at=maybe_rfc3339(token.expires_at),
+        paths=token.paths,
     )
 
 
@@ -79,6 +83,7 @@ async def create_token(call: Call[NewToken, NoQuery]) -> TokenInfo:
         agent=call.body.agent,
         name=call.body.name,
         expires_at=expiry(call.body.expires, identity.now()),
+        paths=call.body.paths,
     )
     shape = _shape(token, ActorRef(maker.id, maker.name))
     shape.token = secret

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from collab import paths
 from collab.edits import Replacement
-from collab.errors import Invalid
-from collab.ids import TurnId
+from collab.errors import Invalid, NotFound
+from collab.ids import Path, TurnId
 from collab.wish import Taken, Turned, TurnRecord, Wish
 from web.api.endpoint import Body, Call, Endpoints, NoQuery, Query
 from web.api.shapes import ActorRef, refs, rfc3339
@@ -143,6 +143,7 @@ async def edit_file(call: Call[Edits, Saved]) -> EditedFile:
     422 `no_match` or `ambiguous_match` when `old` is not there exactly once; 409 `overlap` when somebody changed the same
     lines since (`details` has what they are now, the difference since the base, and the SHA to try again with); 409
     `base_unknown` when the base is not known any more. Whatever is refused changes nothing."""
+    await call.reach(call.path)
     wish = Wish(path=call.path, base=call.body.base, edits=call.body.edits)
     if not call.body.edits:
         raise Invalid("there is no edit: give at least one {old, new}", field="edits")
@@ -155,6 +156,7 @@ async def edit_file(call: Call[Edits, Saved]) -> EditedFile:
     "POST",
     "/projects/{project}/turns",
     role="editor",
+    scoped=True,
     query=Saved,
     body=NewTurn,
     answer=TurnAnswer,
@@ -166,24 +168,28 @@ async def make_turn(call: Call[NewTurn, Saved]) -> TurnAnswer:
     When it is refused, `details.files` names every file that stands in the way, each with what a refusal of that file
     alone would say."""
     wishes = [wish(each, f"files[{n}]") for n, each in enumerate(call.body.files)]
+    await call.reach(*(each.path for each in wishes), *(each.to for each in wishes if each.to is not None))
     return answer(await take(call, wishes, call.body))
 
 
-@endpoints.add("GET", "/projects/{project}/turns", role="viewer", query=TurnsQuery, answer=TurnList, errors=(400, 404))
+@endpoints.add(
+    "GET", "/projects/{project}/turns", role="viewer", scoped=True, query=TurnsQuery, answer=TurnList, errors=(400, 404)
+)
 async def list_turns(call: Call[None, TurnsQuery]) -> TurnList:
     """The turns of a project, the newest first."""
     query = call.query
     if not 1 <= query.limit <= 500:
         raise Invalid("limit is a number from 1 to 500", field="limit")
-    found = [each for each in await call.services.workspace.turns.records(call.project) if _wanted(each, query)]
+    records = await call.services.workspace.turns.records(call.project)
+    found = [each for each in records if _wanted(each, query) and all(map(call.covers, _paths(each)))]
     chosen = found[: query.limit]
     return TurnList(await _infos(call, chosen), chosen[-1].id if len(found) > len(chosen) else None)
 
 
-@endpoints.add("GET", "/projects/{project}/turns/{turn}", role="viewer", answer=TurnInfo, errors=(404,))
+@endpoints.add("GET", "/projects/{project}/turns/{turn}", role="viewer", scoped=True, answer=TurnInfo, errors=(404,))
 async def show_turn(call: Call[None, NoQuery]) -> TurnInfo:
     """Who made a turn, when, and what it changed."""
-    record = await call.services.workspace.turns.record(call.project, TurnId(call.param("turn")))
+    record = await _record(call)
     return (await _infos(call, [record]))[0]
 
 
@@ -191,6 +197,7 @@ async def show_turn(call: Call[None, NoQuery]) -> TurnInfo:
     "POST",
     "/projects/{project}/turns/{turn}/undo",
     role="editor",
+    scoped=True,
     query=Saved,
     body=Undo,
     answer=TurnAnswer,
@@ -203,7 +210,7 @@ async def undo_turn(call: Call[Undo, Saved]) -> TurnAnswer:
     turns, access = call.services.workspace.turns, call.access
     taken = await turns.undo(
         call.project,
-        TurnId(call.param("turn")),
+        (await _record(call)).id,
         access.actor.id,
         on_behalf_of=access.on_behalf_of,
         dry_run=call.body.dry_run,
@@ -215,6 +222,7 @@ async def undo_turn(call: Call[Undo, Saved]) -> TurnAnswer:
     "POST",
     "/projects/{project}/turns/{turn}/redo",
     role="editor",
+    scoped=True,
     query=Saved,
     body=Undo,
     answer=TurnAnswer,
@@ -225,7 +233,7 @@ async def redo_turn(call: Call[Undo, Saved]) -> TurnAnswer:
     turns, access = call.services.workspace.turns, call.access
     taken = await turns.redo(
         call.project,
-        TurnId(call.param("turn")),
+        (await _record(call)).id,
         access.actor.id,
         on_behalf_of=access.on_behalf_of,
         dry_run=call.body.dry_run,
@@ -292,6 +300,20 @@ def _file(each: Turned) -> FileTurn:
         position=each.row.head,
         diff=each.diff,
     )
+
+
+async def _record(call: Call[Any, Any]) -> TurnRecord:
+    """The turn that the address names, if whoever asks reaches all of its files, wherever they stand now."""
+    turn = TurnId(call.param("turn"))
+    record = await call.services.workspace.turns.record(call.project, turn)
+    rows = await call.services.store.documents([each.document for each in record.files])
+    if not all(map(call.covers, [*_paths(record), *(row.path for row in rows.values())])):
+        raise NotFound(f"there is no turn {turn!r} in this project", field="turn")
+    return record
+
+
+def _paths(record: TurnRecord) -> list[Path]:
+    return [paths.parse(path) for each in record.files for path in (each.path, each.to) if path is not None]
 
 
 def _wanted(each: TurnRecord, query: TurnsQuery) -> bool:

@@ -11,7 +11,7 @@ from web.client import Client
 from web.commands.common import server_options, with_server
 from web.console import note, say, table
 
-ROLES = click.Choice(["viewer", "editor", "admin"])
+ROLES = click.Choice(["viewer", "suggester", "editor", "admin"])
 
 
 @click.group()
@@ -25,6 +25,7 @@ def token() -> None:
 @click.option("--name", help="A note about what it is for.")
 @click.option("--agent", help="The name of the agent that acts with it; without one it acts as its maker.")
 @click.option("--expires", help="When it ends: 1h, 7d, or a time. Without it, it does not.")
+@click.option("--path", "paths", multiple=True, help="The only files that it reaches, as a pattern; may be repeated.")
 @server_options
 def create(
     url: str | None,
@@ -34,15 +35,19 @@ def create(
     name: str | None,
     agent: str | None,
     expires: str | None,
+    paths: tuple[str, ...],
 ) -> None:
     """Make a token and print it. It is shown once; only its hash is kept.
 
     \b
     quire token create --project notes --role editor
     quire token create --project notes --role editor --agent Scribe --expires 1h
+    quire token create --project notes --role editor --agent Scribe --path 'docs/**'
     TOKEN=$(quire token create --project notes --role viewer)
     """
-    body = _given(role=role, name=name, agent=agent, expires=expires)
+    body: dict[str, Any] = _given(role=role, name=name, agent=agent, expires=expires)
+    if paths:
+        body["paths"] = paths
 
     async def make(client: Client) -> Any:
         return await client.post(f"/projects/{project}/tokens", body)
