@@ -103,13 +103,17 @@ class Ingest:
         *,
         move: Path | None = None,
         prefer: Take | None = None,
+        expect: tuple[BlobSha, int] | None = None,
     ) -> Ingested | Collided:
-        """Theirs, made of `base`, into the live file, which also goes to `move`. `prefer` decides hunks in conflict."""
+        """Theirs, made of `base`, into the live file, which also goes to `move`. `prefer` decides hunks in conflict.
+        `expect`: SHA and mode that the file must still have."""
         await self._keep_bytes(theirs)
         beside = await self._beside(row, base, theirs, prefer)
         async with AsyncExitStack() as stack:
             turn = await self._turn(stack, row, move)
             current = self._now(turn)
+            if expect not in (None, (current.row.sha, current.row.mode)):
+                raise Stale("the file was edited meanwhile")
             outcome = _plan(current, turn.document.text, base, theirs, prefer, beside)
             if isinstance(outcome, Collided):
                 await self._rooms.commit([turn], also(outcome))

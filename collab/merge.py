@@ -56,14 +56,14 @@ class _Region(NamedTuple):
 
 def merge(base: str, ours: str, theirs: str) -> Merged | Conflicted:
     """Both sides' changes to `base` in one text, or the hunks where they conflict."""
-    pieces = list(_pieces(base, ours, theirs))
-    hunks = tuple(each for each in pieces if isinstance(each, Hunk))
-    return Conflicted(hunks) if hunks else Merged("".join(each for each in pieces if isinstance(each, str)))
+    found = list(pieces(base, ours, theirs))
+    hunks = tuple(each for each in found if isinstance(each, Hunk))
+    return Conflicted(hunks) if hunks else Merged("".join(each for each in found if isinstance(each, str)))
 
 
 def choose(base: str, ours: str, theirs: str, take: Take) -> str:
     """The merge, with every hunk in conflict decided alike. `both`: ours, and theirs behind it."""
-    return "".join(_chosen(each, take) for each in _pieces(base, ours, theirs))
+    return "".join(_chosen(each, take) for each in pieces(base, ours, theirs))
 
 
 def _chosen(each: str | Hunk, take: Take) -> str:
@@ -75,8 +75,8 @@ def _chosen(each: str | Hunk, take: Take) -> str:
     return each.ours + ("" if ended else "\n") + each.theirs
 
 
-def _pieces(base: str, ours: str, theirs: str) -> Iterator[str | Hunk]:
-    """In order: what is clean, and hunks in conflict."""
+def pieces(base: str, ours: str, theirs: str) -> Iterator[str | Hunk]:
+    """In order: what is clean, and hunks in conflict. Put together with every hunk decided, they are the outcome."""
     if ours == theirs or base == theirs:
         yield ours
         return

@@ -13,12 +13,13 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import msgspec
 import structlog
 
 from collab import actors, bases, conflicts, paths
 from collab.bus.base import Bus
-from collab.conflicts import ConflictKind, FileConflict
-from collab.errors import Conflict, PathTaken, Quarantined, Stale
+from collab.conflicts import ConflictKind, FileConflict, Policy
+from collab.errors import Conflict, PathTaken, Quarantined, QuireError, Stale
 from collab.ids import Millis
 from collab.ingest import Collided, Ingested
 from collab.merge import Hunk
@@ -26,9 +27,11 @@ from collab.staging import Incoming
 from collab.store.base import Change, Row
 from collab.workspace import Workspace
 from snapshots import finding
+from snapshots.asides import Asides
 from snapshots.look import Look
 from snapshots.resolver import Decision
-from snapshots.settling import Settling, keep, moved_base
+from snapshots.settled import keep, moved_base
+from snapshots.settling import Settling
 
 log = structlog.get_logger(__name__)
 
@@ -37,13 +40,21 @@ Step = Callable[[str], None]
 
 class Carrier:
     def __init__(
-        self, workspace: Workspace, bus: Bus, settling: Settling, *, clock: Callable[[], Millis], step: Step
+        self,
+        workspace: Workspace,
+        bus: Bus,
+        settling: Settling,
+        asides: Asides,
+        *,
+        clock: Callable[[], Millis],
+        step: Step,
     ) -> None:
         self._workspace = workspace
         self._store = workspace.store
         self._ingest = workspace.ingest
         self._bus = bus
         self._settling = settling
+        self._asides = asides
         self._clock = clock
         self._step = step
 
@@ -60,6 +71,7 @@ class Carrier:
                 log.warning("held back from a pull", project=look.project.name, path=each.path, why=error.message)
             else:
                 self._step("path pulled")
+        await self._put_aside(look)
 
     async def _settled(self, look: Look, each: Decision) -> bool:
         """Whether nothing is to be done: or no more than to say that an old conflict is over."""
@@ -69,7 +81,7 @@ class Carrier:
         if known is None:
             return nothing
         if finding.stands(known, each):
-            await self._by_policy(look, known)
+            await self._by_policy(look, known, look.rules.of_known(known))
             return True
         if known.kind == "delete/modify" and each.ours is not None and each.theirs is not None:
             return nothing  # what came back is there to be decided about, whatever is pushed to it
@@ -158,7 +170,7 @@ class Carrier:
         if isinstance(outcome, Collided):
             await keep(self._workspace, outcome.ours)
             for conflict in made:
-                await self._by_policy(look, conflict)
+                await self._by_policy(look, conflict, conflict.policy)
         elif (outcome.row.sha, outcome.row.mode) != (row.sha, row.mode):
             look.merged[outcome.row.path] = None
 
@@ -178,7 +190,7 @@ class Carrier:
         done = await self._ingest.create(look.project.id, theirs, actors.QUIRE.id, also, gone=gone_row)
         look.merged[done.row.path] = None
         if found is not None:
-            await self._by_policy(look, found)
+            await self._by_policy(look, found, found.policy)
 
     async def _tombstone(self, look: Look, each: Decision) -> Row | None:
         if each.do == "restore" and each.base is not None and each.base.document is not None:
@@ -213,7 +225,7 @@ class Carrier:
         if each.ours is not None:
             await keep(self._workspace, await self._workspace.contents.read(look.rows[each.ours.path]))
         await self._commit([*finding.told(look.project, found), *look.closing])
-        await self._by_policy(look, found)
+        await self._by_policy(look, found, found.policy)
 
     async def _id(self, look: Look, each: Decision) -> str:
         """The same for whoever finds it at the same time; another one when the branch comes back to where it was."""
@@ -237,20 +249,50 @@ class Carrier:
             theirs=finding.side(each.theirs),
             hunks=tuple(hunks),
             blockers=tuple(map(paths.show, each.blockers)),
+            policy=look.rules.of(each.path),
         )
 
     def _over(self, look: Look, known: FileConflict | None) -> list[Change]:
         return [] if known is None else finding.over(look.project, known, at=self._clock(), moved=True)
 
-    async def _by_policy(self, look: Look, found: FileConflict) -> None:
+    async def _by_policy(self, look: Look, found: FileConflict, policy: Policy) -> None:
         """What a policy cannot decide either (another file stands in the way) stays open."""
-        policy = look.policies.of(paths.parse(found.path))
-        if policy == "manual" or policy == "branch":
+        if policy == "manual":
+            return
+        if policy == "branch":
+            look.aside.append(found)
             return
         try:
             await self._settling.settle(look.project, found.id, take=policy, actor=actors.QUIRE.id)
         except Conflict as error:
-            log.info("left to people", project=look.project.name, path=found.path, why=error.message)
+            await self._left_to_people(look, found, error.message)
+
+    async def _put_aside(self, look: Look) -> None:
+        """Ours to a branch, all in one commit, and theirs into the documents, each if ours is still what went there."""
+        if not look.aside:
+            return
+        try:
+            aside, stood = await self._asides.put(look.project, look.head, look.aside)
+        except QuireError as error:
+            for found in look.aside:
+                await self._left_to_people(look, found, f"Ours could not be put on a branch: {error.message}")
+            return
+        self._step("put aside")
+        for found in look.aside:
+            try:
+                await self._settling.settle(
+                    look.project, found.id, take="theirs", actor=actors.QUIRE.id, aside=aside, expect=stood
+                )
+            except Stale:
+                look.again = True
+            except Conflict as error:
+                await self._left_to_people(look, found, error.message)
+
+    async def _left_to_people(self, look: Look, found: FileConflict, why: str) -> None:
+        log.info("left to people", project=look.project.name, path=found.path, why=why)
+        if found.detail != why:
+            said = msgspec.structs.replace(found, detail=why)
+            await self._commit([conflicts.change(look.project.id, said, expect=found)])
 
     # -- parts -------------------------------------------------------------------------------------------------------
 

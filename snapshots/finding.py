@@ -55,10 +55,7 @@ def stands(known: FileConflict, each: Decision) -> bool:
 def told(project: Project, each: FileConflict) -> list[Change]:
     """It is there from now on."""
     data = {"id": each.id, "kind": each.kind, "commit": each.commit}
-    return [
-        conflicts.put(project.id, each, expect=None),
-        Emit(_event(project, each, "conflict", actors.QUIRE.id, data)),
-    ]
+    return [*conflicts.begin(project.id, each), Emit(_event(project, each, "conflict", actors.QUIRE.id, data))]
 
 
 def over(project: Project, known: FileConflict, *, at: Millis, moved: bool) -> list[Change]:
@@ -81,7 +78,7 @@ def ends(
     """`path` and `document`: where the file stands by now."""
     data = {"id": known.id, "kind": known.kind, "state": ended.state, "take": ended.taken or None}
     event = _event(project, known, "resolved", ended.ended_by or actors.QUIRE.id, data, path, document)
-    return [conflicts.put(project.id, ended, expect=known), Emit(event)]
+    return [*conflicts.end(project.id, ended, expect=known), Emit(event)]
 
 
 def _event(

@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from collab import bases, conflicts, paths
 from collab.bases import Base
-from collab.conflicts import FileConflict
+from collab.conflicts import FileConflict, Policy
 from collab.errors import NotFound, PathInvalid, Quarantined, Stale
 from collab.ids import BlobSha, DocumentId, Path
 from collab.staging import Incoming
@@ -64,6 +64,21 @@ class Kept:
             yield sha, await self._workspace.ingest.kept(sha)
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a pull does with conflicts: `given` with every one, else what the project's policies say of those that it
+    finds. Those that were found before keep what was said of them then."""
+
+    policies: Policies
+    given: Policy | None = None
+
+    def of(self, path: Path) -> Policy:
+        return self.given or self.policies.of(path)
+
+    def of_known(self, known: FileConflict) -> Policy:
+        return self.given or known.policy
+
+
 @dataclass(slots=True, kw_only=True)
 class Look:
     """`merged` are the paths that changed here; `again`: something moved under it, look again."""
@@ -72,13 +87,15 @@ class Look:
     project: Project
     commits: Commits
     head: CommitSha
-    policies: Policies
+    rules: Rules
     held: dict[Path, Base]
     rows: Mapping[Path, Row]
     theirs: Mapping[Path, TreeEntry]
     open: dict[Path, FileConflict]
     merged: dict[Path, None]
     again: bool = False
+    aside: list[FileConflict] = field(default_factory=list)
+    """Of which ours is to go to a branch."""
     closing: list[Change] = field(default_factory=list)
     """What ends the old conflict of the path that is being carried out."""
 
@@ -137,7 +154,7 @@ async def look_at(
     project: Project,
     commits: Commits,
     head: CommitSha,
-    policies: Policies,
+    rules: Rules,
     merged: dict[Path, None],
 ) -> Look:
     store = workspace.store
@@ -150,7 +167,7 @@ async def look_at(
         project=project,
         commits=commits,
         head=head,
-        policies=policies,
+        rules=rules,
         held=held,
         rows={row.path: row for row in rows},
         theirs=theirs,

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from collab import paths
-from collab.conflicts import ConflictKind
+from collab.conflicts import ConflictKind, Policy
 from collab.errors import Conflict, Quarantined
 from collab.ids import Path
 from collab.merge import Hunk
 from snapshots import finding
 from snapshots.look import Look
-from snapshots.policies import Policy
 from snapshots.remotes.base import CommitSha
 from snapshots.resolver import Decision
 
@@ -85,7 +84,7 @@ async def plan(look: Look) -> Plan:
 
 
 async def _foreseen(look: Look, each: Decision) -> Foreseen:
-    policy = look.policies.of(each.path)
+    policy = look.rules.of(each.path)
     if each.do in ("conflict", "restore"):
         return Foreseen(path=each.path, kind=each.kind, policy=policy)
     if each.do != "merge":

@@ -7,11 +7,12 @@ them. Whatever loses is kept (snapshots.settling).
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from collab import paths
+from collab.conflicts import Policy
 from collab.errors import Invalid
 from collab.ids import Path, ProjectId
 from collab.store.base import ANY, Anything, PutRecord, Store
@@ -22,8 +23,6 @@ KEY: Final = "rules"
 
 MOST: Final = 100
 """Rules of a project."""
-
-Policy = Literal["manual", "ours", "theirs", "branch"]
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -39,10 +38,6 @@ class Policies(msgspec.Struct, frozen=True):
     def of(self, path: Path) -> Policy:
         shown = paths.show(path)
         return next((rule.policy for rule in self.rules if patterns.matches(rule.pattern, shown)), "manual")
-
-
-def everywhere(policy: Policy) -> Policies:
-    return Policies((Rule("**", policy),))
 
 
 def check(rules: tuple[Rule, ...]) -> Policies:

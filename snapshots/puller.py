@@ -28,17 +28,18 @@ import structlog
 
 from collab import actors, bases, conflicts
 from collab.bus.base import Bus
+from collab.conflicts import Policy
 from collab.errors import Stale, Unavailable
 from collab.ids import Millis, Path
 from collab.store.base import Emit, Event, Project, Store
 from collab.workspace import Workspace
 from snapshots import journal, plan, policies
+from snapshots.asides import Asides
 from snapshots.carrier import Carrier, Step
 from snapshots.committer import what_to_do
 from snapshots.journal import Branch
-from snapshots.look import Commits, Kept, Look, look_at
+from snapshots.look import Commits, Kept, Look, Rules, look_at
 from snapshots.plan import Plan, PushRefused
-from snapshots.policies import Policies, Policy
 from snapshots.remotes.base import BranchMoved, CommitSha, Remotes
 from snapshots.settling import Settling
 
@@ -87,7 +88,8 @@ class Puller:
         self._bus = bus
         self._step = step
         self.settling = Settling(workspace, bus, clock=clock)
-        self._carrier = Carrier(workspace, bus, self.settling, clock=clock, step=step)
+        asides = Asides(workspace, remotes, self.settling, clock=clock)
+        self._carrier = Carrier(workspace, bus, self.settling, asides, clock=clock, step=step)
 
     async def pull(self, project: Project, *, policy: Policy | None = None) -> Pulled:
         """Until nothing of the branch's head is left to be done. One at a time for a project (the snapshotter's lock);
@@ -96,7 +98,7 @@ class Puller:
         head = await remote.head()
         branch = await journal.branch(self._store, project.id)
         known = journal.known(branch)
-        rules = await self._rules(project, policy)
+        rules = Rules(await policies.policies(self._store, project.id), policy)
         if head is None and known is not None:
             return Pulled(head=None, state="failed", detail=what_to_do(BranchMoved(remote.branch, known, None), remote))
         if head is None or head == known:
@@ -109,7 +111,7 @@ class Puller:
         head = pushed.head if pushed is not None else await (await self._remotes.of(project)).head()
         if head is None:
             raise Unavailable("the branch is gone; there is nothing to be pulled")
-        rules = await self._rules(project, None)
+        rules = Rules(await policies.policies(self._store, project.id))
         for _ in range(LOOKS):
             try:
                 return await plan.plan(await look_at(self._workspace, project, commits, head, rules, {}))
@@ -128,11 +130,8 @@ class Puller:
         self._step("push landed")
         branch = await journal.branch(self._store, project.id)
         name = (await self._remotes.of(project)).branch
-        rules = await self._rules(project, None)
+        rules = Rules(await policies.policies(self._store, project.id))
         return await self._bring(project, pushed.commits, pushed.head, branch or Branch(name), rules, expect=branch)
-
-    async def _rules(self, project: Project, policy: Policy | None) -> Policies:
-        return await policies.policies(self._store, project.id) if policy is None else policies.everywhere(policy)
 
     async def _bring(
         self,
@@ -140,7 +139,7 @@ class Puller:
         commits: Commits,
         head: CommitSha,
         branch: Branch,
-        rules: Policies,
+        rules: Rules,
         *,
         expect: Branch | None,
     ) -> Pulled:
@@ -151,7 +150,7 @@ class Puller:
         self._step("pull recorded")
         return await self._ended(project, head, tuple(merged), "done")
 
-    async def _review(self, project: Project, head: CommitSha | None, rules: Policies) -> tuple[Path, ...]:
+    async def _review(self, project: Project, head: CommitSha | None, rules: Rules) -> tuple[Path, ...]:
         """Nothing was pushed: what is in conflict may be over, because of what was typed, or by a rule that is new."""
         waiting = await conflicts.still_open(self._store, project.id)
         if head is None or not waiting:

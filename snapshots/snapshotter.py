@@ -26,7 +26,7 @@ import structlog
 
 from collab import actors, conflicts
 from collab.bus.base import Bus
-from collab.conflicts import FileConflict
+from collab.conflicts import FileConflict, Policy
 from collab.errors import QuireError, Unavailable
 from collab.ids import ActorId, BlobSha, Millis, Path, ProjectId
 from collab.merge import Take
@@ -35,7 +35,6 @@ from collab.workspace import Workspace
 from snapshots import journal
 from snapshots.committer import INTERRUPTED, QUIRE, Committer, Step, no_step, what_to_do
 from snapshots.plan import PushRefused
-from snapshots.policies import Policy
 from snapshots.polling import Polling, Watch
 from snapshots.puller import Pulled, Puller, Pushed
 from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Remotes

@@ -261,7 +261,7 @@ async def test_two_pulls_at_once_change_nothing_more_than_one(tmp_path: pathlib.
             "new.md": b"new\n",
             "there.md": ("moved.md\n" + TEN).encode(),
         }
-        (found,) = await conflicts.conflicts(store, home.project.id)
+        (found,) = await conflicts.still_open(store, home.project.id)
         assert (found.path, found.state) == ("b.md", "open")
         rows = await store.tree_with_deleted(home.project.id)
         assert len(rows) == 5

@@ -84,7 +84,7 @@ async def pull(home: House) -> Pulled:
 
 async def everything(home: House) -> object:
     rows = await home.store.tree_with_deleted(home.project.id)
-    collections = ("bases", "conflicts", "branches")
+    collections = ("bases", "conflicts", "conflicts-ended", "branches")
     records = [await home.store.records(each, home.project.id) for each in collections]
     return sorted((row.id, row.path, row.head, row.sha, row.deleted_at) for row in rows), records
 
@@ -92,6 +92,11 @@ async def everything(home: House) -> object:
 async def conflict(home: House) -> FileConflict:
     (found,) = await conflicts.still_open(home.store, home.project.id)
     return found
+
+
+async def all_of(home: House) -> list[FileConflict]:
+    open_ = await conflicts.still_open(home.store, home.project.id)
+    return [*open_, *await conflicts.ended(home.store, home.project.id)]
 
 
 async def ended(home: House, found: FileConflict) -> tuple[str, str]:
@@ -487,7 +492,7 @@ async def test_bob_pushes_again_to_a_file_in_conflict(home: House, bob: Copy) ->
     second = await pull(home)
     assert len(second.conflicts) == 1
     assert second.conflicts != first
-    states = {each.id: each.state for each in await conflicts.conflicts(home.store, home.project.id)}
+    states = {each.id: each.state for each in await all_of(home)}
     assert states == {first[0]: "gone", second.conflicts[0]: "open"}
     bob.fresh().write("b.md", "b, better\n").push()
     assert (await pull(home)).conflicts == second.conflicts
@@ -504,7 +509,7 @@ async def test_a_policy_decides_and_the_loser_is_kept(home: House, bob: Copy, po
     pulled = await home.snapshotter.pull(home.project, policy=policy)  # type: ignore[arg-type]
     assert (pulled.state, pulled.conflicts) == ("done", ())
     assert await home.files() == {"a.md": text}
-    (found,) = await conflicts.conflicts(home.store, home.project.id)
+    (found,) = await all_of(home)
     assert (found.state, found.taken) == ("resolved", policy)
     assert await home.snapshotter.settling.kept(found.ours) == b"alice\n"
     assert await home.snapshotter.settling.kept(found.theirs) == b"bob\n"
@@ -771,5 +776,5 @@ async def test_a_policy_decides_every_kind(home: House, bob: Copy, policy: str) 
     assert sorted(found) == names[policy]
     assert found["a.md"] == (b"alice\n" if policy == "ours" else b"bob\n")
     assert found["e.bin"] == (b"\xff\x02" if policy == "ours" else b"\xff\x01")
-    assert len(await conflicts.conflicts(home.store, home.project.id)) == 6
+    assert len(await all_of(home)) == 6
     await goes_out(home)
