@@ -72,8 +72,10 @@ class FileConflict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """How it was resolved: ours, theirs, both, text, branch, or itself (what was typed since agrees with theirs)."""
     ended_at: Millis | None = None
     ended_by: ActorId | None = None
-    decided: Position | None = None
-    """Where the document stood then: with the outcome in it, and nothing that was written later."""
+    outcome: tuple[DocumentId, Position] | None = None
+    """Which document holds it, and where that stood then: without what was written later."""
+    restored: Literal["base", "ours", "theirs"] | None = None
+    """What was brought back since, latest."""
     aside: Aside | None = None
 
     @property
@@ -107,6 +109,12 @@ async def conflict(store: Store, project: ProjectId, id_: str) -> FileConflict |
         if found is not None:
             return decode(found)
     return None
+
+
+def bring_back(project: ProjectId, each: FileConflict, *, expect: FileConflict) -> PutRecord:
+    """It has ended, and something of it was brought back."""
+    before = msgspec.json.encode(expect)
+    return PutRecord(collection=ENDED, project=project, key=each.id, value=msgspec.json.encode(each), expect=before)
 
 
 def decode(value: bytes) -> FileConflict:

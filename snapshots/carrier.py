@@ -150,7 +150,7 @@ class Carrier:
             base = await look.committed(before) if each.do == "merge" else blank
         if each.do == "merge":
             await keep(self._workspace, theirs, base)
-        made: list[FileConflict] = []
+        waiting: list[FileConflict] = []
         id_ = await self._id(look, each)
 
         def also(outcome: Ingested | Collided) -> Sequence[Change]:
@@ -160,17 +160,18 @@ class Carrier:
                 return [*self._base_moves(look, each, outcome), *look.closing]
             known = look.open.get(finding.key(each))
             if known is not None and finding.unmoved(known, each):
+                waiting.append(known)
                 return []
             ours = replace(each.ours, sha=outcome.ours.row.sha, mode=outcome.ours.row.mode) if each.ours else None
             kind: ConflictKind = (each.kind or "modify/modify") if outcome.kind == "lines" else outcome.kind
-            made.append(self._found(look, replace(each, ours=ours, kind=kind), id_, outcome.hunks))
-            return [*finding.told(look.project, made[0]), *(look.closing or self._over(look, known))]
+            waiting.append(self._found(look, replace(each, ours=ours, kind=kind), id_, outcome.hunks))
+            return [*finding.told(look.project, waiting[0]), *(look.closing or self._over(look, known))]
 
         outcome = await self._ingest.merge(row, base, theirs, actors.QUIRE.id, also)
         if isinstance(outcome, Collided):
             await keep(self._workspace, outcome.ours)
-            for conflict in made:
-                await self._by_policy(look, conflict, conflict.policy)
+            for conflict in waiting:
+                await self._by_policy(look, conflict, look.rules.of_known(conflict))
         elif (outcome.row.sha, outcome.row.mode) != (row.sha, row.mode):
             look.merged[outcome.row.path] = None
 

@@ -41,6 +41,7 @@ from snapshots.journal import Branch
 from snapshots.look import Commits, Kept, Look, Rules, look_at
 from snapshots.plan import Plan, PushRefused
 from snapshots.remotes.base import BranchMoved, CommitSha, Remotes
+from snapshots.restoring import Restoring
 from snapshots.settling import Settling
 
 log = structlog.get_logger(__name__)
@@ -88,6 +89,7 @@ class Puller:
         self._bus = bus
         self._step = step
         self.settling = Settling(workspace, bus, clock=clock)
+        self.restoring = Restoring(workspace, self.settling)
         asides = Asides(workspace, remotes, self.settling, clock=clock)
         self._carrier = Carrier(workspace, bus, self.settling, asides, clock=clock, step=step)
 

@@ -9,14 +9,16 @@ What it promises
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Literal
 
-from collab import paths
+import msgspec
+
+from collab import conflicts, paths
 from collab.conflicts import FileConflict, Side
-from collab.errors import Conflict, Invalid, NotFound, Overlap
+from collab.errors import Conflict, Invalid, Overlap
 from collab.ids import ActorId
-from collab.ingest import Collided, Ingested
+from collab.ingest import Also, Collided, Ingested
 from collab.merge import choose
 from collab.staging import Incoming
 from collab.store.base import Change, Project, Row
@@ -44,30 +46,48 @@ class Restoring:
         if side is None:
             raise Invalid(f"there is nothing to bring back: {WORDS[which]} has no such file", field="side")
         wanted = incoming(side, await self._settling.kept(side) or b"")
-        row = await self._settling.row(project, found)
-        if row is None:
-            return await self._create(project, found, wanted, actor)
-        if whole or found.kind not in LINES:
-            return (await self._workspace.ingest.write(row, wanted.content, wanted.mode, actor, nothing_else)).row
-        return await self._lines(found, row, which, wanted, actor)
+        after = msgspec.structs.replace(found, restored=which)
 
-    async def _create(self, project: Project, found: FileConflict, wanted: Incoming, actor: ActorId) -> Row:
+        def also(outcome: Ingested | Collided) -> list[Change]:
+            return [conflicts.bring_back(project.id, after, expect=found)] if isinstance(outcome, Ingested) else []
+
+        row = await self._row(found)
+        if row is None:
+            return await self._create(project, found, wanted, actor, also)
+        if whole or found.kind not in LINES:
+            return (await self._workspace.ingest.write(row, wanted.content, wanted.mode, actor, also)).row
+        return await self._lines(found, row, which, wanted, actor, also)
+
+    async def _row(self, found: FileConflict) -> Row | None:
+        """The file that holds the outcome, wherever it stands by now."""
+        document = found.outcome[0] if found.outcome is not None else None
+        if document is None and found.ours is not None:
+            document = found.ours.document
+        row = None if document is None else await self._workspace.store.document(document)
+        return row if row is not None and row.deleted_at is None else None
+
+    async def _create(self, project: Project, found: FileConflict, wanted: Incoming, actor: ActorId, also: Also) -> Row:
         there = await self._workspace.store.at_path(project.id, wanted.path)
         if there is not None:
             shown = paths.show(wanted.path)
             raise Conflict(f"another file stands at {shown!r}: move that first", code="path_taken", field="id")
         gone = await self._settling.tombstone(found)
-        return (await self._workspace.ingest.create(project.id, wanted, actor, nothing_else, gone=gone)).row
+        return (await self._workspace.ingest.create(project.id, wanted, actor, also, gone=gone)).row
 
-    async def _lines(self, found: FileConflict, row: Row, which: Which, wanted: Incoming, actor: ActorId) -> Row:
-        if found.decided is None:
+    async def _lines(
+        self, found: FileConflict, row: Row, which: Which, wanted: Incoming, actor: ActorId, also: Also
+    ) -> Row:
+        if found.outcome is None:
             raise Overlap(
                 "it is not known any more what of the file was written since: bring the whole file back", field="whole"
             )
-        outcome = await self._workspace.contents.at(row, found.decided)
-        other = await self._chosen(found, which, wanted, Shape(outcome.row.eol, outcome.row.bom))
-        base = Incoming(row.path, outcome.row.mode, outcome.content, outcome.row.sha)
-        done = await self._workspace.ingest.merge(row, base, other, actor, nothing_else)
+        stood = await self._workspace.contents.at(row, found.outcome[1])
+        shape = Shape(stood.row.eol, stood.row.bom)
+        base = Incoming(row.path, stood.row.mode, stood.content, stood.row.sha)
+        if found.restored is not None:
+            base = await self._chosen(found, found.restored, base, shape)
+        other = await self._chosen(found, which, replace(base, mode=wanted.mode), shape)
+        done = await self._workspace.ingest.merge(row, base, other, actor, also)
         if isinstance(done, Collided):
             raise Overlap(
                 "the same lines were changed since the conflict was decided; nothing was changed",
@@ -76,18 +96,13 @@ class Restoring:
             )
         return done.row
 
-    async def _chosen(self, found: FileConflict, which: Which, wanted: Incoming, shape: Shape) -> Incoming:
+    async def _chosen(self, found: FileConflict, which: Which, like: Incoming, shape: Shape) -> Incoming:
         """The outcome that there would have been for this side."""
-        if which == "base":
-            return wanted
         sides = [await self._settling.kept(side) or b"" for side in (found.base, found.ours, found.theirs)]
         opened = [open_bytes(each) for each in sides]
         texts = [each[0] for each in opened if each is not None]
         if len(texts) != 3:
-            return wanted
-        content = to_bytes(choose(texts[0], texts[1], texts[2], which), shape)
-        return Incoming(wanted.path, wanted.mode, content, blob_sha(content))
-
-
-def nothing_else(_: Ingested | Collided) -> list[Change]:
-    return []
+            raise Overlap("it has no lines any more: bring the whole file back", field="whole")
+        text = texts[0] if which == "base" else choose(texts[0], texts[1], texts[2], which)
+        content = to_bytes(text, shape)
+        return replace(like, content=content, sha=blob_sha(content))

@@ -80,7 +80,7 @@ class Settled:
     def closing(self, row: Row | None) -> list[Change]:
         if row is None:
             return finding.ends(self.project, self.found, self.over)
-        over = msgspec.structs.replace(self.over, decided=row.head)
+        over = msgspec.structs.replace(self.over, outcome=(row.id, row.head))
         return finding.ends(self.project, self.found, over, path=row.path, document=row.id)
 
     async def commit(self, also: Callable[[Ingested | Collided | None], Sequence[Change]]) -> None:

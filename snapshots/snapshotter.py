@@ -38,6 +38,7 @@ from snapshots.plan import PushRefused
 from snapshots.polling import Polling, Watch
 from snapshots.puller import Pulled, Puller, Pushed
 from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Remotes
+from snapshots.restoring import Restoring
 from snapshots.rounds import Rounds, Watched
 from snapshots.schedule import Pace
 from snapshots.settling import Settling
@@ -48,7 +49,7 @@ log = structlog.get_logger(__name__)
 LOOKS_AT_ONCE: Final = 8
 """Branches that are looked at side by side."""
 
-OURS: Final = frozenset({"snapshot", "pulled", "conflict"})
+OURS: Final = frozenset({"snapshot", "pulled", "conflict", "policies"})
 """Kinds of events that are no edits."""
 
 NAMED: Final = 10
@@ -158,6 +159,11 @@ class Snapshotter:
     def settling(self) -> Settling:
         """Where conflicts are looked at."""
         return self._puller.settling
+
+    @property
+    def restoring(self) -> Restoring:
+        """What lost a conflict is brought back."""
+        return self._puller.restoring
 
     async def settle(
         self,

@@ -114,6 +114,9 @@ class GitHubRepository:
         """Somebody else commits one file."""
         url = f"/repos/{self.full_name}/contents/{path}"
         body = {"message": f"Edit {path}\n", "content": base64.b64encode(content).decode(), "branch": branch}
+        held = {each["path"]: each["sha"] for each in self.get(f"/git/trees/{self.head(branch)}?recursive=1")["tree"]}
+        if path in held:
+            body["sha"] = held[path]
         made: str = self.request("PUT", url, body)["commit"]["sha"]
         return made
 

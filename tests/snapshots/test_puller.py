@@ -8,18 +8,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from collab import bases, conflicts
-from collab.conflicts import FileConflict
 from collab.errors import Conflict, NotFound
 from collab.ids import Path
 from snapshots import journal
-from snapshots.puller import Pulled
 from tests.collab.peers import Peer
-from tests.snapshots.git import commit_all, git
+from tests.snapshots.git import git
 from tests.snapshots.house import ALICE, BOB, House, house
+from tests.snapshots.pulls import TEN, Copy, all_of, committed, conflict, ended, goes_out, pull, settle
 
 pytestmark = pytest.mark.anyio
-
-TEN = "".join(f"line {number}\n" for number in range(10))
 
 
 @pytest.fixture
@@ -28,97 +25,9 @@ async def home(tmp_path: pathlib.Path) -> AsyncIterator[House]:
         yield made
 
 
-class Copy:
-    """A clone in which bob works with git."""
-
-    def __init__(self, home: House, folder: pathlib.Path) -> None:
-        self.home = home
-        self.folder = folder
-
-    def fresh(self) -> Copy:
-        if self.folder.exists():
-            git(self.folder, "fetch", "--quiet", "--prune")
-            git(self.folder, "reset", "--quiet", "--hard", "origin/main")
-        else:
-            git(self.folder.parent, "clone", "--quiet", str(self.home.repository), self.folder.name)
-        return self
-
-    def write(self, path: str, content: str | bytes) -> Copy:
-        place = self.folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content.encode() if isinstance(content, str) else content)
-        return self
-
-    def run(self, *arguments: str) -> Copy:
-        git(self.folder, *arguments)
-        return self
-
-    def push(self, *options: str) -> str:
-        sha = commit_all(self.folder)
-        git(self.folder, "push", "--quiet", *options, "origin", "HEAD:main")
-        return sha
-
-
 @pytest.fixture
 def bob(home: House, tmp_path: pathlib.Path) -> Copy:
     return Copy(home, tmp_path / "bob")
-
-
-async def committed(home: House, **files: str | bytes) -> None:
-    for path, content in files.items():
-        await home.write(path.replace("__", "/").replace("_", "."), content)
-    made = await home.snapshotter.snapshot(home.project)
-    assert made.state == "done", made.detail
-
-
-async def pull(home: House) -> Pulled:
-    """And once more, which changes nothing."""
-    pulled = await home.snapshotter.pull(home.project)
-    before = await everything(home)
-    again = await home.snapshotter.pull(home.project)
-    assert again.merged == ()
-    assert again.conflicts == pulled.conflicts
-    assert await everything(home) == before
-    return pulled
-
-
-async def everything(home: House) -> object:
-    rows = await home.store.tree_with_deleted(home.project.id)
-    collections = ("bases", "conflicts", "conflicts-ended", "branches")
-    records = [await home.store.records(each, home.project.id) for each in collections]
-    return sorted((row.id, row.path, row.head, row.sha, row.deleted_at) for row in rows), records
-
-
-async def conflict(home: House) -> FileConflict:
-    (found,) = await conflicts.still_open(home.store, home.project.id)
-    return found
-
-
-async def all_of(home: House) -> list[FileConflict]:
-    open_ = await conflicts.still_open(home.store, home.project.id)
-    return [*open_, *await conflicts.ended(home.store, home.project.id)]
-
-
-async def ended(home: House, found: FileConflict) -> tuple[str, str]:
-    known = await conflicts.conflict(home.store, home.project.id, found.id)
-    assert known is not None
-    assert known.ended_at == home.clock.now
-    return known.state, known.taken
-
-
-async def settle(home: House, take: str) -> None:
-    await home.snapshotter.settling.settle(home.project, (await conflict(home)).id, take=take, actor=ALICE)  # type: ignore[arg-type]
-
-
-async def goes_out(home: House) -> None:
-    """The next commit is a fast-forward of what was pushed, holds what is live, and then nothing is left."""
-    before = git(home.repository, "rev-parse", "main")
-    await home.snapshotter.snapshot(home.project)
-    git(home.repository, "merge-base", "--is-ancestor", before, "main")
-    assert git(home.repository, "fsck", "--strict", "--full", "--no-dangling") == ""
-    names = git(home.repository, "ls-tree", "-rz", "--name-only", "main").split("\0")
-    assert sorted(filter(None, names)) == sorted(await home.files())
-    assert await home.workspace.changed(home.project) == []
 
 
 # the table
@@ -777,4 +686,22 @@ async def test_a_policy_decides_every_kind(home: House, bob: Copy, policy: str) 
     assert found["a.md"] == (b"alice\n" if policy == "ours" else b"bob\n")
     assert found["e.bin"] == (b"\xff\x02" if policy == "ours" else b"\xff\x01")
     assert len(await all_of(home)) == 6
+    await goes_out(home)
+
+
+async def test_a_text_by_hand_keeps_line_endings_bom_and_mode_as_the_sides_have_them(home: House, bob: Copy) -> None:
+    """The page sends bare line feeds."""
+    crlf = b"\xef\xbb\xbfone\r\ntwo\r\n"
+    await committed(home, a_txt=crlf, b_txt=b"one\n")
+    bob.fresh().write("a.txt", crlf.replace(b"two", b"bob")).write("b.txt", b"bob\r\n")
+    (bob.folder / "a.txt").chmod(0o755)
+    bob.push()
+    await home.write("a.txt", crlf.replace(b"two", b"alice"))
+    await home.write("b.txt", b"alice\n")
+    await pull(home)
+    for found in await conflicts.still_open(home.store, home.project.id):
+        sha = (await home.workspace.stat(home.project, Path(found.path))).sha
+        await home.snapshotter.settle(home.project, found.id, text=b"one\nwe\n", made_of=sha, actor=BOB)
+    assert await home.files() == {"a.txt": crlf.replace(b"two", b"we"), "b.txt": b"one\r\nwe\r\n"}
+    assert (await home.workspace.stat(home.project, Path("a.txt"))).mode == 0o100755
     await goes_out(home)

@@ -15,6 +15,8 @@ from tests.harness.server import ServerProcess
 from tests.harness.until import until
 from tests.snapshots.git import commit_all, git
 
+JSON = {"accept": "application/json"}
+
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
@@ -155,6 +157,11 @@ def test_a_policy(notes: Notes) -> None:
 def test_who_may_not(notes: Notes) -> None:
     created = notes.client.post(f"{notes.at}/tokens", json={"role": "viewer"}).raise_for_status().json()
     viewer = {"authorization": f"Bearer {created['token']}"}
+    assert notes.client.get(f"{notes.at}/policies", headers=viewer).status_code == 200
+    assert notes.client.put(f"{notes.at}/policies", json={"policies": []}, headers=viewer).status_code == 403
+    assert (
+        notes.client.post(f"{notes.at}/conflicts/x/restore", json={"side": "ours"}, headers=viewer).status_code == 403
+    )
     assert notes.client.get(f"{notes.at}/conflicts", headers=viewer).status_code == 200
     assert notes.client.post(f"{notes.at}/pull", headers=viewer).status_code == 403
     assert notes.client.post(f"{notes.at}/conflicts/x", json={"take": "ours"}, headers=viewer).status_code == 403
@@ -165,3 +172,81 @@ def test_a_push_is_seen_by_itself(spawn: Callable[..., ServerProcess], tmp_path:
         notes = Notes(client, tmp_path)
         notes.push(b_md="b by bob\n")
         until(lambda: notes.text("b.md") == "b by bob\n", "what bob pushed")
+
+
+def test_what_has_ended_is_listed_and_the_loser_is_brought_back(notes: Notes) -> None:
+    notes.push(a_md="one\nbob\nthree\n", b_md="bob\n")
+    notes.put("a.md", "one\nalice\nthree\n")
+    notes.put("b.md", "alice\n")
+    first, second = notes.pull()["conflicts"]
+    at = f"/conflicts/{first}"
+    open_ = notes.get("/conflicts")["conflicts"]
+    assert [each["state"] for each in open_] == ["open", "open"]
+    assert notes.get("/conflicts?state=ended") == {"conflicts": []}
+    notes.client.post(f"{notes.at}{at}", json={"take": "theirs"}).raise_for_status()
+    (ended,) = notes.get("/conflicts?state=resolved")["conflicts"]
+    assert (ended["id"], ended["state"], ended["taken"]) == (first, "resolved", "theirs")
+    assert ended["ended_by"]["name"]
+    assert ended["ended_at"] >= ended["at"]
+    assert [each["id"] for each in notes.get("/conflicts?state=all")["conflicts"]] == [second, first]
+    assert notes.get("/conflicts?state=gone") == {"conflicts": []}
+    assert notes.client.get(f"{notes.at}/conflicts?state=over").status_code == 400
+    assert notes.client.get(f"{notes.at}/conflicts?state=all&limit=0").status_code == 400
+    refused = notes.client.post(f"{notes.at}/conflicts/{second}/restore", json={"side": "ours"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict_open")
+    restored = notes.client.post(f"{notes.at}{at}/restore", json={"side": "ours"}).raise_for_status().json()
+    assert restored["path"] == "a.md"
+    assert notes.text("a.md") == "one\nalice\nthree\n"
+    assert [each["path"] for each in notes.get("/changes")["changes"]] == ["a.md", "b.md"]
+    notes.put("a.md", "one\nsomebody else\nthree\n")
+    overlap = notes.client.post(f"{notes.at}{at}/restore", json={"side": "base"})
+    assert (overlap.status_code, overlap.json()["error"]["code"]) == (409, "overlap")
+    whole = notes.client.post(f"{notes.at}{at}/restore", json={"side": "base", "whole": True}).raise_for_status()
+    assert whole.json()["path"] == "a.md"
+    assert notes.text("a.md") == "one\ntwo\nthree\n"
+
+
+def test_what_can_be_merged_comes_in_pieces(notes: Notes) -> None:
+    notes.push(a_md="one\nbob\nthree, bob\n")
+    notes.put("a.md", "one\nalice\nthree\n")
+    (id_,) = notes.pull()["conflicts"]
+    notes.put("a.md", "zero\none\nalice\nthree\n")
+    found = notes.get(f"/conflicts/{id_}")
+    assert "".join(map(str, found["merged"])) == "zero\none\n0"
+    (hunk,) = found["hunks"]
+    assert (hunk["ours"], hunk["theirs"]) == ("alice\nthree\n", "bob\nthree, bob\n")
+    chosen = "".join(each if isinstance(each, str) else "we\n" for each in found["merged"])
+    body = {"text": chosen, "sha": found["ours"]["sha"]}
+    notes.client.post(f"{notes.at}/conflicts/{id_}", json=body).raise_for_status()
+    assert notes.text("a.md") == "zero\none\nwe\n"
+
+
+def test_policies_are_kept_in_their_order_and_decide(notes: Notes) -> None:
+    rules = [{"pattern": "b.md", "policy": "manual"}, {"pattern": "*.md", "policy": "theirs"}]
+    assert notes.get("/policies") == {"policies": []}
+    put = notes.client.put(f"{notes.at}/policies", json={"policies": rules}).raise_for_status()
+    assert put.json() == notes.get("/policies") == {"policies": rules}
+    notes.push(a_md="bob\n", b_md="bob\n")
+    notes.put("a.md", "alice\n")
+    notes.put("b.md", "alice\n")
+    (id_,) = notes.pull()["conflicts"]
+    assert notes.get(f"/conflicts/{id_}")["path"] == "b.md"
+    assert notes.text("a.md") == "bob\n"
+    kinds = [each["kind"] for each in notes.client.get(f"{notes.at}/events", headers=JSON).json()["events"]]
+    assert [each for each in kinds if each in ("policies", "conflict", "resolved")] == [
+        "policies", "conflict", "resolved", "conflict",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [{"pattern": "", "policy": "ours"}],
+        [{"pattern": "*.md", "policy": "mine"}],
+        [{"pattern": "*.md"}],
+        [{"pattern": f"{number}.md", "policy": "ours"} for number in range(101)],
+    ],
+)
+def test_policies_that_are_none(notes: Notes, rules: list[dict[str, str]]) -> None:
+    assert notes.client.put(f"{notes.at}/policies", json={"policies": rules}).status_code == 400
+    assert notes.get("/policies") == {"policies": []}

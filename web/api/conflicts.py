@@ -1,24 +1,29 @@
-"""What both sides changed: seen, and decided."""
+"""What both sides changed: seen, decided, and what lost brought back."""
 
 from __future__ import annotations
 
-from typing import Literal
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
 import msgspec
 
-from collab import paths
+from collab import conflicts, paths
 from collab.conflicts import FileConflict, Side
 from collab.contents import File
 from collab.errors import Invalid
-from collab.ids import BlobSha
+from collab.ids import ActorId, BlobSha
 from collab.merge import Hunk
-from collab.store.base import Project
+from collab.store.base import Project, Store
 from collab.text import open_bytes
-from snapshots.snapshotter import Snapshotter
-from web.api.endpoint import Body, Call, Endpoints, NoQuery
-from web.api.shapes import rfc3339
+from web.api.endpoint import Body, Call, Endpoints, NoQuery, Query
+from web.api.shapes import ActorRef, maybe_rfc3339, refs, rfc3339
+from web.services import Services
 
 endpoints = Endpoints()
+
+MOST: Final = 1_000
+"""Conflicts that have ended, in one answer."""
 
 
 class ConflictSide(msgspec.Struct):
@@ -30,10 +35,25 @@ class ConflictSide(msgspec.Struct):
     text: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class AsideInfo(msgspec.Struct):
+    """`url`: of the pull request, where the host has them."""
+
+    branch: str
+    url: str | None
+
+
 class ConflictInfo(msgspec.Struct):
-    """`kind` is modify/modify, add/add, modify/delete (ours/theirs), delete/modify, rename, type or binary. `ours` is the
-    live file, while the conflict is `open`; lines count from 1. `commit` brought theirs. `taken` is how it was resolved.
-    `blockers` are files of ours in the way of theirs."""
+    """`kind` is modify/modify, add/add, modify/delete (ours/theirs), delete/modify, rename, type or binary. `path` is where it
+    was found; `ours` is the live file, while the conflict is `open`; lines count from 1. `commit` brought theirs, made by
+    `pushed_by`. `blockers` are files of ours in the way of theirs. `policy` is what should become of it by itself, `detail` why
+    that has not happened.
+
+    `state` is open, resolved, or gone (the branch moved on first). `taken` is how it was resolved: ours, theirs, both, text,
+    branch (`aside` says where ours went), or itself (what was typed agrees with theirs). `restored`: the side that was brought back
+    since.
+
+    `merged`, of one conflict that is open and has lines: texts that are clean, and numbers of `hunks`, in order. Put together,
+    with each hunk decided, they are a `text` that decides it."""
 
     id: str
     path: str
@@ -44,22 +64,51 @@ class ConflictInfo(msgspec.Struct):
     hunks: list[Hunk]
     at: str
     commit: str
+    pushed_by: ActorRef | None
+    document: str | None
+    blockers: list[str]
+    policy: str
+    detail: str
     state: str
     taken: str | None
-    blockers: list[str]
+    ended_at: str | None
+    ended_by: ActorRef | None
+    aside: AsideInfo | None
+    restored: str | None
+    merged: list[str | int] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ConflictList(msgspec.Struct):
     conflicts: list[ConflictInfo]
 
 
+class Which(Query):
+    """`state`: open, ended (resolved or gone), resolved, gone, or all. `limit`: at most so many of those that have ended."""
+
+    state: Literal["open", "ended", "resolved", "gone", "all"] = "open"
+    limit: int = 200
+
+
 class Decision(Body):
     """Either `take`, or the whole `text` that the file is to have; then `sha` is the version of ours that it was made of:
-    what others typed since is merged, or answered with 409."""
+    what others typed since is merged, or answered with 409. A text with bare line feeds gets the file's line endings."""
 
     take: Literal["ours", "theirs", "both"] | None = None
     text: str | None = None
     sha: str | None = None
+
+
+class Restore(Body):
+    """`whole`: all of the file as that side had it, whatever was written since."""
+
+    side: Literal["base", "ours", "theirs"]
+    whole: bool = False
+
+
+class Restored(msgspec.Struct):
+    path: str
+    sha: str
+    position: int
 
 
 def _side(side: Side | None, content: bytes | None = None) -> ConflictSide | None:
@@ -71,57 +120,84 @@ def _side(side: Side | None, content: bytes | None = None) -> ConflictSide | Non
     return found
 
 
-def _live(file: File | None, else_: Side | None) -> ConflictSide | None:
-    if file is None:
-        return _side(else_)
+def _live(file: File) -> ConflictSide:
     row = file.row
     side = Side(path=paths.show(row.path), sha=row.sha, mode=row.mode)
-    return _side(side, file.content if row.kind == "text" else None)
+    found = _side(side, file.content if row.kind == "text" else None)
+    assert found is not None
+    return found
 
 
-def _shape(
-    each: FileConflict,
-    base: ConflictSide | None,
-    ours: ConflictSide | None,
-    theirs: ConflictSide | None,
-    hunks: tuple[Hunk, ...],
-) -> ConflictInfo:
+async def _shapes(store: Store, found: Sequence[FileConflict]) -> list[ConflictInfo]:
+    ids = [actor for each in found for actor in (each.pushed_by, each.ended_by) if actor is not None]
+    names = await refs(store, ids)
+    return [_shape(each, names) for each in found]
+
+
+def _shape(each: FileConflict, names: Mapping[ActorId, ActorRef]) -> ConflictInfo:
+    ours = each.ours or each.base
     return ConflictInfo(
         id=each.id,
         path=each.path,
         kind=each.kind,
-        base=base,
-        ours=ours,
-        theirs=theirs,
-        hunks=list(hunks),
+        base=_side(each.base),
+        ours=_side(each.ours),
+        theirs=_side(each.theirs),
+        hunks=list(each.hunks),
         at=rfc3339(each.at),
         commit=each.commit,
+        pushed_by=None if each.pushed_by is None else names[each.pushed_by],
+        document=None if ours is None else ours.document,
+        blockers=list(each.blockers),
+        policy=each.policy,
+        detail=each.detail,
         state=each.state,
         taken=each.taken or None,
-        blockers=list(each.blockers),
+        ended_at=maybe_rfc3339(each.ended_at),
+        ended_by=None if each.ended_by is None else names[each.ended_by],
+        aside=None if each.aside is None else AsideInfo(each.aside.branch, each.aside.url or None),
+        restored=each.restored,
     )
 
 
-async def _now(snapshotter: Snapshotter, project: Project, id_: str) -> ConflictInfo:
-    found = await snapshotter.settling.view(project, id_)
-    each = found.conflict
-    ours = _live(found.ours, each.ours) if each.state == "open" else _side(each.ours, found.was)
-    return _shape(each, _side(each.base, found.base), ours, _side(each.theirs, found.theirs), found.hunks)
+async def _now(services: Services, project: Project, id_: str) -> ConflictInfo:
+    """With its texts: ours, the hunks and the pieces as they are now."""
+    viewed = await services.snapshotter.settling.view(project, id_)
+    each = viewed.conflict
+    (made,) = await _shapes(services.store, [each])
+    made.base, made.theirs = _side(each.base, viewed.base), _side(each.theirs, viewed.theirs)
+    if each.state != "open":
+        made.ours = _side(each.ours, viewed.was)
+        return made
+    made.ours = None if viewed.ours is None else _live(viewed.ours)
+    made.hunks = list(viewed.hunks)
+    if viewed.pieces:
+        numbers = itertools.count()
+        made.merged = [piece if isinstance(piece, str) else next(numbers) for piece in viewed.pieces]
+    return made
 
 
-@endpoints.add("GET", "/projects/{project}/conflicts", role="viewer", answer=ConflictList, errors=(404,))
-async def list_conflicts(call: Call[None, NoQuery]) -> ConflictList:
-    """What is in conflict and not yet decided, as it was when it was found; without the texts."""
-    found = await call.services.snapshotter.settling.conflicts(call.project)
-    return ConflictList(
-        [_shape(each, _side(each.base), _side(each.ours), _side(each.theirs), each.hunks) for each in found]
-    )
+@endpoints.add(
+    "GET", "/projects/{project}/conflicts", role="viewer", query=Which, answer=ConflictList, errors=(400, 404)
+)
+async def list_conflicts(call: Call[None, Which]) -> ConflictList:
+    """What is in conflict and not yet decided, as it was when it was found; without the texts.
+
+    The oldest first. Those that have ended come behind, the latest first."""
+    store, project, state = call.services.store, call.project.id, call.query.state
+    if not 1 <= call.query.limit <= MOST:
+        raise Invalid(f"limit is {call.query.limit}: give a number from 1 to {MOST}", field="limit")
+    found = await conflicts.still_open(store, project) if state in ("open", "all") else []
+    if state != "open":
+        ended = await conflicts.ended(store, project)
+        found.extend([each for each in ended if state in ("ended", "all", each.state)][: call.query.limit])
+    return ConflictList(await _shapes(store, found))
 
 
 @endpoints.add("GET", "/projects/{project}/conflicts/{id}", role="viewer", answer=ConflictInfo, errors=(404,))
 async def get_conflict(call: Call[None, NoQuery]) -> ConflictInfo:
-    """One conflict with its three texts, ours and the hunks as they are now."""
-    return await _now(call.services.snapshotter, call.project, call.param("id"))
+    """One conflict with its three texts. Of one that is open, ours, the hunks and what can be merged are as they are now."""
+    return await _now(call.services, call.project, call.param("id"))
 
 
 @endpoints.add(
@@ -136,10 +212,10 @@ async def resolve_conflict(call: Call[Decision, NoQuery]) -> ConflictInfo:
     """Decides it: ours, theirs, both (ours first), or a text of one's own.
 
     `take` decides the lines in conflict; what either side changed elsewhere in the file stays. Whatever loses is kept."""
-    body, snapshotter = call.body, call.services.snapshotter
+    body, services = call.body, call.services
     if (body.take is None) == (body.text is None):
         raise Invalid("say either take (ours, theirs or both) or text", field="take")
-    await snapshotter.settle(
+    await services.snapshotter.settle(
         call.project,
         call.param("id"),
         actor=call.access.actor.id,
@@ -147,7 +223,26 @@ async def resolve_conflict(call: Call[Decision, NoQuery]) -> ConflictInfo:
         text=None if body.text is None else _encoded(body.text),
         made_of=None if body.sha is None else BlobSha(body.sha),
     )
-    return await _now(snapshotter, call.project, call.param("id"))
+    return await _now(services, call.project, call.param("id"))
+
+
+@endpoints.add(
+    "POST",
+    "/projects/{project}/conflicts/{id}/restore",
+    role="editor",
+    body=Restore,
+    answer=Restored,
+    errors=(400, 404, 409, 503),
+)
+async def restore_side(call: Call[Restore, NoQuery]) -> Restored:
+    """Brings back what lost a conflict, as an edit.
+
+    Of lines, those that were in conflict; what was written since stays, or is answered with 409."""
+    body = call.body
+    row = await call.services.snapshotter.restoring.restore(
+        call.project, call.param("id"), body.side, actor=call.access.actor.id, whole=body.whole
+    )
+    return Restored(paths.show(row.path), row.sha, row.head)
 
 
 def _encoded(text: str) -> bytes:
