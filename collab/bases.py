@@ -26,6 +26,8 @@ ChangeKind = Literal["added", "modified", "deleted", "renamed"]
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True):
+    """It begins as `Store.unlike` wants it."""
+
     document: str
     sha: str
     mode: int
@@ -60,14 +62,13 @@ class Changed:
 
 
 async def bases(store: Store, project: ProjectId) -> dict[Path, Base]:
-    found = await store.records(COLLECTION, project)
+    return decoded(await store.records(COLLECTION, project))
+
+
+def decoded(records: Mapping[str, bytes]) -> dict[Path, Base]:
     decoder = msgspec.json.Decoder(_Record)
-    result = {}
-    for key, value in found.items():
-        record = decoder.decode(value)
-        path = paths.parse(key)
-        result[path] = _base(path, record)
-    return result
+    found = ((paths.parse(key), value) for key, value in records.items())
+    return {path: _base(path, decoder.decode(value)) for path, value in found}
 
 
 async def base(store: Store, project: ProjectId, path: Path) -> Base | None:
@@ -111,7 +112,8 @@ def drop(project: ProjectId, each: Base) -> PutRecord:
 
 
 def changes(rows: Iterable[Row], held: Mapping[Path, Base]) -> list[Changed]:
-    """What differs, in the order of paths. Rows must have exact SHAs. A document that was committed at one path and
+    """What differs, in the order of paths. Rows must have exact SHAs; those that are as their bases say may be left out, with
+    their bases. A document that was committed at one path and
     stands at another is a rename, unless another document took its old path."""
     live = {row.path: row for row in rows}
     moved_from = {each.document: each for each in held.values() if each.path not in live}

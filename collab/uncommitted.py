@@ -42,9 +42,10 @@ class Uncommitted:
 
     async def changed(self, project: ProjectId) -> list[Changed]:
         """What differs from the branch, with exact rows: one cut, of the moment at which the tree was read. What cannot be
-        read is held back: it stays as it was committed."""
-        held = await bases.bases(self._store, project)
-        rows = [await self._cut(row, held.get(row.path)) for row in await self._store.tree(project)]
+        read is held back: it stays as it was committed. What it costs here follows what differs."""
+        found, records = await self._store.unlike(project, bases.COLLECTION)
+        held = bases.decoded(records)
+        rows = [await self._cut(row, held.get(row.path)) for row in found]
         return bases.changes([row for row in rows if row is not None], held)
 
     async def _cut(self, row: Row, base: Base | None) -> Row | None:

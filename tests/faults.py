@@ -21,6 +21,7 @@ from collab.store.base import (
     Project,
     Row,
     Store,
+    Touched,
 )
 
 
@@ -155,6 +156,12 @@ class FaultyStore:
 
     async def owed(self) -> Sequence[Row]:
         return await self.store.owed()
+
+    async def touched(self, project: ProjectId, after: int) -> Touched:
+        return await self.store.touched(project, after)
+
+    async def unlike(self, project: ProjectId, collection: str) -> tuple[Sequence[Row], Mapping[str, bytes]]:
+        return await self.store.unlike(project, collection)
 
     async def names(self, project: ProjectId, directory: str) -> Set[str]:
         return await self.store.names(project, directory)

@@ -286,6 +286,15 @@ class Loaded:
     bindings: Mapping[ClientId, ActorId]
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """One state. `events`: the number of the project's newest event. `rows`: every published document, deleted ones too, that
+    an event after the one asked for names, and every live one of which an event is owed."""
+
+    events: int
+    rows: Sequence[Row]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSize:
     """What a document costs: entries not yet packed (how many, and the bytes of their payloads), and bytes as they are
@@ -375,6 +384,15 @@ class Store(Protocol):
 
     async def owed(self) -> Sequence[Row]:
         """Live documents with `announced < head`: an event is owed (after a crash)."""
+
+    async def touched(self, project: ProjectId, after: int) -> Touched:
+        """What may have changed since the event `after`, at a cost that follows what did."""
+
+    async def unlike(self, project: ProjectId, collection: str) -> tuple[Sequence[Row], Mapping[str, bytes]]:
+        """The live documents, held against what is recorded of them: JSON arrays that begin with a document's id, a SHA and a
+        mode, under the documents' paths (as `collab.paths.show` gives them). Left out are those that are as recorded: settled
+        (`sha_position` is `head`), not quarantined, of that SHA and mode, at a path that is shown as it is. Of the records
+        those are left out that belong to them. One state, in the order of paths."""
 
     async def named(self, document: DocumentId, sha: BlobSha) -> Position | None:
         """The newest position of a document at which an event told this SHA of it."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from collab.ids import BlobSha, ClientId, DocumentId, Path, Position, ProjectId
 from collab.store import rows
-from collab.store.base import Event, Project, Row
+from collab.store.base import Event, Project, Row, Touched
 
 LIVE: Final = "deleted_at IS NULL AND staged IS NULL"
 
@@ -31,6 +31,22 @@ WITH mine AS (SELECT n, project, path FROM documents WHERE id = ?),
                 UNION SELECT f.document FROM former_paths AS f, mine
                 WHERE f.project = mine.project AND f.path = mine.path AND f.document <> mine.n)
 SELECT 1 FROM clients WHERE client = ? AND document IN others LIMIT 1
+"""
+
+# Values are stored as bytes, and SQLite's JSON reads text. What begins with a double quote (22) is shown in another form.
+_UNLIKE: Final = f"""
+SELECT {", ".join(f"d.{column}" for column in rows.DOCUMENT.split(", "))}, r.value
+FROM documents AS d LEFT JOIN records AS r ON r.collection = ?2 AND r.project = d.project AND r.key = d.path
+    AND substr(d.path, 1, 1) <> x'22'
+WHERE d.project = ?1 AND d.deleted_at IS NULL AND d.staged IS NULL
+    AND (r.value IS NULL OR d.sha_position <> d.head OR d.quarantined IS NOT NULL
+         OR json_extract(CAST(r.value AS TEXT), '$[1]') <> d.sha OR json_extract(CAST(r.value AS TEXT), '$[2]') <> d.mode)
+ORDER BY d.path
+"""
+_LONELY: Final = f"""
+SELECT r.key, r.value FROM records AS r
+WHERE r.collection = ?2 AND r.project = ?1
+    AND NOT EXISTS (SELECT 1 FROM documents WHERE project = ?1 AND path = r.key AND substr(path, 1, 1) <> x'22' AND {LIVE})
 """
 
 
@@ -86,6 +102,23 @@ def tree_with_deleted(connection: sqlite3.Connection, project_: ProjectId) -> li
 
 def owed(connection: sqlite3.Connection) -> list[Row]:
     return _all(connection, f"{_DOCUMENTS} WHERE announced < head AND {LIVE} ORDER BY n", ())
+
+
+def touched(connection: sqlite3.Connection, project_: ProjectId, after: int) -> Touched:
+    found = connection.execute("SELECT events FROM projects WHERE id = ?", (project_,)).fetchone()
+    named_ = f"{_DOCUMENTS} WHERE project = ?1 AND id IN (SELECT document FROM events WHERE project = ?1 AND n > ?2) AND staged IS NULL"
+    owing = f"{_DOCUMENTS} WHERE project = ?1 AND announced < head AND {LIVE}"
+    return Touched(found[0] if found else 0, _all(connection, f"{named_} UNION {owing}", (project_, after)))
+
+
+def unlike(connection: sqlite3.Connection, project_: ProjectId, collection: str) -> tuple[list[Row], dict[str, bytes]]:
+    found = connection.execute(_UNLIKE, (project_, collection)).fetchall()
+    lonely = connection.execute(_LONELY, (project_, collection)).fetchall()
+    kept = [(columns[2], columns[-1]) for columns in found if columns[-1] is not None]
+    return (
+        [rows.document(columns[:-1]) for columns in found],
+        {rows.from_bytes(key): value for key, value in sorted([*kept, *lonely])},
+    )
 
 
 def names(connection: sqlite3.Connection, project_: ProjectId, directory: str) -> frozenset[str]:

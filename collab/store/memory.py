@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
 from anyio import lowlevel
 
 from collab.errors import LogFailed, Stale, Unavailable
@@ -40,6 +41,7 @@ from collab.store.base import (
     Row,
     RowFields,
     SetDocument,
+    Touched,
     leaves,
     leaving,
 )
@@ -265,6 +267,27 @@ class MemoryStore:
     async def owed(self) -> Sequence[Row]:
         self._demand_read()
         return [row for row in self._rows.values() if _is_live(row) and row.announced < row.head]
+
+    async def touched(self, project: ProjectId, after: int) -> Touched:
+        self._demand_read()
+        told = self._events.get(project, [])
+        named = {event.document for event in told if event.n > after}
+        found = self._published(project)
+        return Touched(
+            len(told), [row for row in found if row.id in named or (_is_live(row) and row.announced < row.head)]
+        )
+
+    async def unlike(self, project: ProjectId, collection: str) -> tuple[Sequence[Row], Mapping[str, bytes]]:
+        kept = dict(await self.records(collection, project))
+        found = []
+        for row in await self.tree(project):
+            value = None if row.path.startswith('"') else kept.get(row.path)
+            settled = row.sha_position == row.head and row.quarantined is None
+            if value is not None and settled and msgspec.json.decode(value)[1:3] == [row.sha, row.mode]:
+                del kept[row.path]
+            else:
+                found.append(row)
+        return found, kept
 
     async def names(self, project: ProjectId, directory: str) -> Set[str]:
         prefix = directory + "/" if directory else ""

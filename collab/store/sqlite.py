@@ -23,7 +23,19 @@ from anyio import to_thread
 from collab.errors import Unavailable
 from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store import backup, catalog, log, schema
-from collab.store.base import Append, Change, Checkpoint, Committed, Event, Loaded, Logged, LogSize, Project, Row
+from collab.store.base import (
+    Append,
+    Change,
+    Checkpoint,
+    Committed,
+    Event,
+    Loaded,
+    Logged,
+    LogSize,
+    Project,
+    Row,
+    Touched,
+)
 from collab.store.following import Signal, SqlitePages
 from collab.store.lock import DirectoryLock
 from collab.store.pages import Mark
@@ -164,6 +176,12 @@ class SqliteStore:
 
     async def owed(self) -> Sequence[Row]:
         return await self._readers.read(catalog.owed)
+
+    async def touched(self, project: ProjectId, after: int) -> Touched:
+        return await self._readers.read(partial(catalog.touched, project_=project, after=after))
+
+    async def unlike(self, project: ProjectId, collection: str) -> tuple[Sequence[Row], Mapping[str, bytes]]:
+        return await self._readers.read(partial(catalog.unlike, project_=project, collection=collection))
 
     async def names(self, project: ProjectId, directory: str) -> Set[str]:
         return await self._readers.read(partial(catalog.names, project_=project, directory=directory))

@@ -7,6 +7,7 @@ import pytest
 
 from collab.errors import Invalid, LogFailed, NotFound, PathTaken, Stale, Unavailable
 from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId, TurnId
+from collab.paths import show
 from collab.store.base import (
     Append,
     Checkpoint,
@@ -786,3 +787,55 @@ async def test_who_wrote_between_two_positions_is_told_once_each(store: Store, n
     for after, upto, actors in ((0, 4, [BOB, ALICE]), (1, 4, [ALICE, BOB]), (3, 4, [ALICE]), (0, 1, [BOB]), (4, 4, [])):
         assert await store.actors(README, Position(after), Position(upto)) == actors
     assert await store.actors(DocumentId("none"), Position(0), Position(9)) == []
+
+
+class TestWhatChanged:
+    async def test_what_is_as_recorded_is_left_out_with_its_record(self, store: Store, notes: ProjectId) -> None:
+        names = ["alike", "another sha", "another mode", "unsettled", "unknown", "quarantined"]
+        documents = [CreateDocument(row(f"d-{name}", name)) for name in names]
+        sha, mode = documents[0].row.sha, documents[0].row.mode
+        kept = {name: f'["d","{sha}",{mode},1,"c"]' for name in names if name != "unknown"}
+        kept |= {
+            "another sha": f'["d","{"1" * 40}",{mode},1,"c"]',
+            "another mode": f'["d","{sha}",1,1,"c"]',
+            "gone": "[]",
+        }
+        records = [PutRecord(collection="k", project=notes, key=key, value=text.encode()) for key, text in kept.items()]
+        await store.commit([append(b"typed", to="d-unsettled")], [*documents, *records])
+        await store.quarantine(DocumentId("d-quarantined"), "broken")
+        rows, found = await store.unlike(notes, "k")
+        assert [each.path for each in rows] == [
+            "another mode",
+            "another sha",
+            "quarantined",
+            "readme.md",
+            "unknown",
+            "unsettled",
+        ]
+        assert found == {key: text.encode() for key, text in kept.items() if key != "alike"}
+
+    async def test_a_record_is_not_taken_for_that_of_a_file_that_is_named_as_it_is_written(
+        self, store: Store, notes: ProjectId
+    ) -> None:
+        odd, literal = row("d-odd", "\udcff"), row("d-literal", '"\\377"')
+        value = f'["d","{odd.sha}",{odd.mode},1,"c"]'.encode()
+        record = PutRecord(collection="k", project=notes, key=show(odd.path), value=value)
+        await store.commit([], [CreateDocument(odd), CreateDocument(literal), record])
+        rows, found = await store.unlike(notes, "k")
+        assert {each.id for each in rows} == {README, odd.id, literal.id}
+        assert found == {literal.path: value}
+
+    async def test_what_was_touched_is_what_events_name_and_what_is_owed(self, store: Store, notes: ProjectId) -> None:
+        made = [row("d-a", "a"), row("d-b", "b"), row("d-c", "c"), row("d-s", "s", staged="job")]
+        told = [Emit(Event(project=notes, kind="created", document=each.id)) for each in made]
+        await store.commit([], [*(CreateDocument(each) for each in made), *told[:2]])
+        assert {each.id for each in (await store.touched(notes, 1)).rows} == {"d-b"}
+        await store.commit(
+            [append(b"typed", to="d-c")], [Emit(Event(project=notes, kind="deleted", document=made[0].id))]
+        )
+        await store.commit(changes=[SetDocument(id=made[0].id, fields={"deleted_at": Millis(5)})])
+        found = await store.touched(notes, 2)
+        assert (found.events, {each.id for each in found.rows}) == (3, {"d-a", "d-c"})
+        assert {each.id for each in (await store.touched(notes, 3)).rows} == {"d-c"}
+        await store.commit(changes=[PublishStaged(notes, "job")])
+        assert {each.id for each in (await store.touched(notes, 3)).rows} == {"d-c", "d-s"}

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from collab.errors import QuireError
 from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId, TurnId
+from collab.paths import show
 from collab.store.base import (
     ANY,
     Append,
@@ -40,7 +41,8 @@ from collab.store.sqlite import SqliteStore, open_store
 
 PROJECTS = [ProjectId(name) for name in ("p1", "p2")]
 DOCUMENTS = [DocumentId(f"d{number}") for number in range(6)]
-PATHS = [Path(path) for path in ("a", "a/b", "b", "\udcff", "é")]
+PATHS = [Path(path) for path in ("a", "a/b", "b", "\udcff", "é", '"\\377"')]
+EMPTY = Row(id=DocumentId(""), project=ProjectId(""), path=Path("")).sha.encode()
 JOBS = ["j1", "j2"]
 
 projects = st.sampled_from(PROJECTS)
@@ -85,6 +87,11 @@ fields = st.fixed_dictionaries(
         "deleted_by": st.none() | actors,
     },
 )
+recorded = st.builds(
+    lambda sha, mode: b'["d","%s",%d,1,"c"]' % (sha, mode),
+    st.sampled_from([EMPTY, b"1" * 40]),
+    st.sampled_from([33188, 1]),
+)
 values = st.none() | st.sampled_from([b"", b"1", b"2"])
 changes: st.SearchStrategy[Change] = st.one_of(
     st.builds(
@@ -113,6 +120,13 @@ changes: st.SearchStrategy[Change] = st.one_of(
         key=st.sampled_from(["k", "k/1", "l"]),
         value=values,
         expect=st.just(ANY) | values,
+    ),
+    st.builds(
+        PutRecord, collection=st.just("bases"), project=projects, key=paths.map(show), value=st.none() | recorded
+    ),
+    st.builds(
+        Emit,
+        st.builds(Event, project=projects, kind=st.just("created"), document=documents, position=st.just(Position(1))),
     ),
 )
 
@@ -205,6 +219,15 @@ class StoreModel(RuleBasedStateMachine):
         self.ask("records", "c", project, prefix=prefix)
         self.ask("record_everywhere", "c", "k")
         self.ask("events", project, after=2, limit=2)
+        self.ask("unlike", project, "bases")
+
+    @rule(project=projects, after=st.integers(0, 9))
+    def look_what_was_touched(self, project: ProjectId, after: int) -> None:
+        async def touched(store: Store) -> object:
+            found = await store.touched(project, after)
+            return found.events, sorted(found.rows, key=lambda row: row.id)
+
+        self.compare(touched)
 
     @invariant()
     def everything_is_the_same(self) -> None:
