@@ -56,6 +56,18 @@ ROOT: Final = Actor(id=ActorId("root"), name="Owner", kind="person")
 """Whoever holds the root token."""
 
 
+def stamp(actor: Actor, task: str | None = None) -> dict[str, str]:
+    """The `user` of a presence state: who that is, in the server's words. An agent's has the task that it works on."""
+    user = {
+        "id": actor.id,
+        "name": actor.name,
+        "kind": actor.kind,
+        "color": actor.color,
+        "colorLight": actor.color + "33",
+    }
+    return {**user, "task": task} if task else user
+
+
 def put(actor: Actor) -> PutRecord:
     return PutRecord(collection=COLLECTION, project=INSTALLATION, key=actor.id, value=msgspec.json.encode(actor))
 

@@ -8,6 +8,7 @@ What it promises
    fresh state for an old one (y-protocols ignores a clock that it has seen). The owner is echoed its own clock: an echo
    with a greater one would overwrite what it has stated meanwhile.
 4. A state that its owner has not renewed for `ttl` seconds, or whose session left, is taken away (state `null`).
+5. Who writes without a socket (an agent by HTTP) can be shown for some seconds, under a client id of the server's own.
 
 What breaks it: states that are too large, too deep, or no JSON object (refused with an error, nothing changed).
 Source: y-protocols 1.0.7, awareness.js.
@@ -15,6 +16,7 @@ Source: y-protocols 1.0.7, awareness.js.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from collab.errors import ProtocolError, TooLarge
+from collab.gate import RESERVED_FLOOR, is_reserved
 from collab.ids import ActorId, ClientId
 from collab.protocol import MAX_CLOCK, ClientState
 
@@ -38,6 +41,8 @@ REMEMBERED: Final = 256
 """Clocks kept of client ids that left."""
 
 GONE: Final = "null"
+
+NO_SESSION: Final = -1
 
 
 @dataclass(slots=True)
@@ -85,6 +90,14 @@ class Presence:
                 self._take(session, actor, user, each, now)
         return bool(self._changed)
 
+    def appear(self, actor: ActorId, state: str, now: float, seconds: float) -> None:
+        """Shows somebody who has no session, for so long. One state for each actor: a later one replaces it."""
+        client = stand_in(actor)
+        known = self._states.get(client)
+        shown = known.shown if known is not None else self._left.pop(client, 0)
+        self._states[client] = _State(NO_SESSION, actor, shown + 1, shown + 1, state, now + seconds - self._ttl)
+        self._changed[client] = None
+
     def leave(self, session: int) -> bool:
         client = self._own.pop(session, None)
         if client is not None:
@@ -128,7 +141,7 @@ class Presence:
         known = self._states.get(each.client)
         if own is not None:
             return own == each.client and known is not None and each.clock >= known.clock
-        if each.state == GONE:
+        if each.state == GONE or is_reserved(each.client):
             return False
         # The same actor may take over from a socket that died unnoticed: it reconnects with the id it had.
         return known is None or (known.actor == actor and each.clock >= known.clock)
@@ -155,6 +168,12 @@ class Presence:
         while len(self._left) > REMEMBERED:
             del self._left[next(iter(self._left))]
         self._changed[client] = None
+
+
+def stand_in(actor: ActorId) -> ClientId:
+    """The client id of somebody without a session: reserved, so that no peer states anything for it."""
+    digest = hashlib.sha256(f"presence/{actor}".encode()).digest()
+    return ClientId(RESERVED_FLOOR + int.from_bytes(digest[:4]))
 
 
 def stamped(state: str, user: Mapping[str, Any]) -> str:

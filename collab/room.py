@@ -24,11 +24,14 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import anyio
+import msgspec
 
 from collab import gate, protocol, text
+from collab.actors import Actor, stamp
+from collab.anchors import Place, to_json
 from collab.announcements import Announcements
 from collab.bell import Alarms, Bell
 from collab.document import Document, merge_updates
@@ -79,6 +82,9 @@ PRESENCE_SECONDS: Final = 0.05
 
 PRESENCE_LOOK: Final = 10.0
 """Seconds between looks for presence that expired."""
+
+SEEN: Final = 20.0
+"""Seconds for which somebody who wrote without a socket is shown."""
 
 TEXT_LIMIT: Final = 8_000_000
 """Bytes of a live document, encoded: beyond, updates that bring more are refused with 4413."""
@@ -282,6 +288,14 @@ class Room:
         session = member.session
         if self.presence.tell(session.number, session.actor, session.user, states, time.monotonic()):
             self._bell.ring()
+
+    def appear(self, actor: Actor, cursor: Place | None, *, task: str | None = None, seconds: float = SEEN) -> None:
+        """Shows somebody who writes without a socket to whoever is here, and for some seconds to whoever comes."""
+        state: dict[str, Any] = {"user": stamp(actor, task)}
+        if cursor is not None:
+            state["cursor"] = {"anchor": to_json(cursor), "head": to_json(cursor)}
+        self.presence.appear(actor.id, msgspec.json.encode(state).decode(), time.monotonic(), seconds)
+        self._bell.ring()
 
     def answer_presence(self, member: Member) -> None:
         """Also what it may have missed: a state that was taken away while its outbox was full would stay for ever."""

@@ -8,7 +8,8 @@ What it promises
 3. `undo` is a turn too: what the turn changed is merged back out of the live files, and what others wrote since stays. It
    works after a restart, and is itself undone by `redo`. A turn is undone once.
 4. `dry_run` says what would be, and changes nothing.
-5. No room is held while a base is read, edits are looked for, or a large merge is computed.
+5. Who has no socket is shown to the people in the room where it has just written (an agent that edits by HTTP).
+6. No room is held while a base is read, edits are looked for, or a large merge is computed.
 
 What breaks it: a log that cannot be read (that file refuses the turn).
 """
@@ -24,10 +25,12 @@ from typing import Final, Literal, TypeVar
 import anyio.to_thread
 import msgspec
 
-from collab import edits, paths, text
+from collab import actors, edits, paths, text
+from collab.anchors import Place
 from collab.contents import Contents, File, is_position, object_key
 from collab.edits import Replacement
 from collab.errors import Conflict, Invalid, NotFound, Overlap, QuireError, Stale
+from collab.gate import walk
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, TurnId
 from collab.large import sha_of, size_of
 from collab.objects.base import ObjectStore
@@ -37,6 +40,7 @@ from collab.store.base import (
     Change,
     CreateDocument,
     Emit,
+    EntryKind,
     Event,
     Project,
     PutRecord,
@@ -291,7 +295,15 @@ class Turns:
             await self._rooms.commit(list(turns.values()), work.changes, work.appends)
         for each in taken.files:
             self._contents.remember(each.row.id, each.row.sha, each.row.head)
+        await self._appear(record, work.wrote)
         return taken
+
+    async def _appear(self, record: TurnRecord, wrote: Mapping[DocumentId, Place | None]) -> None:
+        who = await actors.actor(self._store, record.actor)
+        for document, place in wrote.items():
+            room = self._rooms.peek(document)
+            if who.kind == "agent" and room is not None:
+                room.appear(who, place, task=record.task)
 
     async def _plan(self, each: _File, row: Row, turn: Turn, actor: ActorId) -> None:
         if (turn.row.deleted_at is not None) is not each.back or turn.row.path != row.path:
@@ -328,6 +340,8 @@ class _Work:
         self._writing = writing
         self._by = By(record.actor, record.on_behalf_of, record.id)
         self._files: list[TurnFile] = []
+        self.wrote: dict[DocumentId, Place | None] = {}
+        """Behind what it wrote last in each document."""
 
     def foreseen(self, each: _File, turns: Mapping[DocumentId, Turn]) -> Turned:
         """What `stage` would say."""
@@ -354,6 +368,7 @@ class _Work:
         if each.planned is not None:
             staged = self._writing.stage(turn, each.planned, self._by)
             row, fields = staged.written.row, staged.fields
+            self.wrote[row.id] = _behind(turn)
         wrote = bool(turn.entries)
         reshape = self._reshape(each, row)
         if reshape is not None:
@@ -435,6 +450,15 @@ def _kind(each: _File, same: bool) -> Kind | Literal["unchanged"]:
     if each.to is not None and each.row is not None and each.to != each.row.path:
         return "moved"
     return "unchanged" if same else "edited"
+
+
+def _behind(turn: Turn) -> Place | None:
+    """The place behind what a turn has just written; None when it only deleted."""
+    for entry in reversed(turn.entries):
+        if entry.kind == EntryKind.UPDATE:
+            for client, ranges in walk(entry.payload).news.items():
+                return Place(client, ranges[-1][1] - 1, "behind")
+    return None
 
 
 def _rebased(each: _File) -> bool:

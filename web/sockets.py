@@ -23,6 +23,7 @@ from typing import Any, Final
 import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from collab import actors
 from collab.errors import Conflict, Forbidden, NotFound, ProtocolError, QuireError, TooLarge
 from collab.ids import DocumentId, Path
 from collab.member import CloseCode, Closing, Member
@@ -149,13 +150,7 @@ class _Connection:
         self._access = access
         self._project = project
         actor = access.actor
-        user = {
-            "id": actor.id,
-            "name": actor.name,
-            "kind": actor.kind,
-            "color": actor.color,
-            "colorLight": actor.color + "33",
-        }
+        user = actors.stamp(actor)
         writes = allows(access.role_in(project.name), "editor")
         self.session = Session(next(_numbers), actor.id, user, writes=writes, extended=extended)
         self.member = Member(self.session)

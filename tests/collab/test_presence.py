@@ -130,3 +130,28 @@ def test_a_state_that_is_too_large_is_refused_by_name() -> None:
     text = json.dumps({"note": "x" * STATE_LIMIT})
     with pytest.raises(TooLarge, match=str(STATE_LIMIT)):
         Presence().tell(1, ALICE, USER, [state(7, 1, text)], 0.0)
+
+
+def test_somebody_without_a_session_is_shown_for_some_seconds() -> None:
+    presence = Presence()
+    presence.appear(BOB, '{"user":{"name":"Bob"}}', 100.0, 20.0)
+    [(client, (first, text))] = shown(presence).items()
+    assert (text, presence.everything()[0].client) == ('{"user":{"name":"Bob"}}', client)
+    presence.appear(BOB, '{"cursor":1}', 110.0, 20.0)
+    [(again, (second, _))] = shown(presence).items()
+    assert again == client
+    assert second > first
+    presence.expire(129.9)
+    assert shown(presence) == {}
+    presence.expire(130.1)
+    assert shown(presence) == {client: (second, "null")}
+    presence.appear(BOB, "{}", 140.0, 20.0)
+    assert shown(presence)[client][0] > second
+
+
+def test_nobody_else_speaks_for_him() -> None:
+    presence = Presence()
+    presence.appear(BOB, "{}", 0.0, 20.0)
+    [client] = shown(presence)
+    presence.tell(1, BOB, USER, [state(client, 99, '{"cursor":9}')], 1.0)
+    assert shown(presence) == {}

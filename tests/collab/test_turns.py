@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from collections.abc import Sequence
 from itertools import count
@@ -11,9 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collab.actors import Actor
+from collab.actors import put as put_actor
+from collab.anchors import from_json
 from collab.edits import Ambiguous, NoMatch, Replacement
 from collab.errors import Conflict, Invalid, NotFound, Overlap, PathTaken
 from collab.ids import ActorId, Millis, Path, TurnId
+from collab.order import Order, order
 from collab.store.sqlite import open_store
 from collab.text import blob_sha
 from collab.wish import Taken, Wish
@@ -317,3 +322,20 @@ def test_an_accepted_edit_removes_nothing_that_was_not_seen_and_a_refused_one_ch
                     await bob.until(lambda: bob.text == after)
 
     anyio.run(run)
+
+
+async def test_an_agent_that_edits_is_seen_where_it_wrote(tmp_path: pathlib.Path) -> None:
+    async with desk() as there:
+        agent = Actor(id=AGENT, name="Scribe", kind="agent")
+        await there.workspace.store.commit(changes=[put_actor(agent)])
+        sha = await there.put("a.md", "one\ntwo 😀 x\nthree\n")
+        async with there.peer("a.md", "bob") as bob:
+            await take(there, edit("a.md", sha, ("😀 x", "zwei 😀")), task="7")
+            await bob.until(lambda: bool(bob.states))
+            [seen] = [json.loads(each.state) for each in bob.states.values()]
+            assert (seen["user"]["name"], seen["user"]["kind"], seen["user"]["task"]) == ("Scribe", "agent", "7")
+            await bob.until(lambda: "zwei" in bob.text)
+            order_now = Order(order(bob.doc.get_update()))
+            place = from_json(seen["cursor"]["head"], "head")
+            assert place.client is not None
+            assert order_now.place_of(place.client, place.clock) == (bob.text.index("😀"), True)
