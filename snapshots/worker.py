@@ -1,29 +1,22 @@
 """Reads a source in a process of its own, so that a large import never holds up anybody who types.
 
-The process is spawned, never forked: it inherits no socket and no lock. Its stdin carries the request and then stays
-open: when the parent dies, however it dies, stdin ends and so does the process. Its stdout carries the messages of
-snapshots.sources, each behind its length; the pipe's own bound makes a fast reader wait for a slow importer.
+The process (snapshots.child) answers with the messages of snapshots.sources, each behind its length.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import pathlib
-import struct
-import subprocess
-import sys
-import threading
 from collections.abc import AsyncIterator, Callable
-from typing import IO, Final
 
 import anyio
 import msgspec
-from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from collab import paths
 from collab.errors import QuireError, Unavailable
+from snapshots import child
+from snapshots.child import LENGTH, Child
 from snapshots.sources import (
     Archive,
     Done,
@@ -38,45 +31,23 @@ from snapshots.sources import (
     Uploads,
 )
 
-_LENGTH: Final = struct.Struct("<I")
-_PACKAGES: Final = pathlib.Path(__file__).resolve().parent.parent
-_START: Final = "import sys; sys.path.insert(0, sys.argv[1]); from snapshots.worker import main; main()"
-
-PATIENCE: Final = 5.0
-"""Seconds that a worker has to end by itself; then it is killed."""
-
-ENDED: Final = 3
-"""The exit status of a worker whose parent is gone."""
-
 
 @contextlib.asynccontextmanager
 async def reading(request: Request) -> AsyncIterator[AsyncIterator[Message]]:
     """The messages of a worker that reads `request`; the last one is `Done` or `Failed`. The worker is gone afterwards."""
-    async with await anyio.open_process(
-        [sys.executable, "-c", _START, str(_PACKAGES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None
-    ) as process:
-        try:
-            yield _messages(process, request)
-        finally:
-            with anyio.move_on_after(PATIENCE, shield=True):
-                # Its stdin ends, and so it does.
-                assert process.stdin is not None
-                await process.stdin.aclose()
-                await process.wait()
+    async with child.running("snapshots.worker", msgspec.msgpack.encode(request)) as worker:
+        yield _messages(worker)
 
 
-async def _messages(process: Process, request: Request) -> AsyncIterator[Message]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    await process.stdin.send(_frame(request))
-    stream = BufferedByteReceiveStream(_Chunks(process.stdout))
+async def _messages(worker: Child) -> AsyncIterator[Message]:
+    stream = BufferedByteReceiveStream(worker)
     decoder = msgspec.msgpack.Decoder(Message)
     while True:
         try:
-            (length,) = _LENGTH.unpack(await stream.receive_exactly(_LENGTH.size))
+            (length,) = LENGTH.unpack(await stream.receive_exactly(LENGTH.size))
             content = await stream.receive_exactly(length)
         except (anyio.IncompleteRead, anyio.EndOfStream):
-            status = await process.wait()
+            status = await worker.wait()
             raise Unavailable(f"the process that read the source ended with status {status}") from None
         message: Message = decoder.decode(content)
         yield message
@@ -84,29 +55,13 @@ async def _messages(process: Process, request: Request) -> AsyncIterator[Message
             return
 
 
-class _Chunks(ByteReceiveStream):
-    """Reads the pipe in large pieces, whatever the reader asks for."""
-
-    def __init__(self, inner: ByteReceiveStream) -> None:
-        self._inner = inner
-
-    async def receive(self, max_bytes: int = 65_536) -> bytes:
-        return await self._inner.receive(max(max_bytes, 1 << 18))
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
 def main() -> None:
     """The worker's own side."""
-    requests, messages = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # Whatever prints goes to stderr and not between the messages.
-    (length,) = _LENGTH.unpack(_exactly(requests, _LENGTH.size))
-    request = msgspec.msgpack.decode(_exactly(requests, length), type=Request)
-    threading.Thread(target=_end_with_parent, args=(requests,), daemon=True).start()
+    content, messages = child.begin()
+    request = msgspec.msgpack.decode(content, type=Request)
 
     def tell(message: Message) -> None:
-        messages.write(_frame(message))
+        messages.write(child.frame(msgspec.msgpack.encode(message)))
         messages.flush()
 
     try:
@@ -114,14 +69,13 @@ def main() -> None:
     except QuireError as error:
         outcome = Failed(error.name, error.message, error.field)
     except BrokenPipeError:
-        os._exit(ENDED)
+        child.end(child.ENDED)
     except OSError as error:
         outcome = Failed("unavailable", f"the source cannot be read: {error}", "source")
     except MemoryError:
         outcome = Failed("too_large", "the source needs more memory than there is", "source")
     tell(outcome)
-    # The thread on stdin would wait for the parent; there is nothing left to do.
-    os._exit(0)
+    child.end()
 
 
 def _read(request: Request, tell: Callable[[Message], None]) -> Done:
@@ -149,21 +103,3 @@ def _read(request: Request, tell: Callable[[Message], None]) -> Done:
                 batches.add(paths.to_bytes(paths.check_new(each.name)), folder.FILE, each.content)
     batches.flush()
     return done
-
-
-def _end_with_parent(requests: IO[bytes]) -> None:
-    while requests.read(1):
-        pass
-    os._exit(ENDED)
-
-
-def _exactly(stream: IO[bytes], length: int) -> bytes:
-    content = stream.read(length)
-    if len(content) < length:
-        os._exit(ENDED)
-    return content
-
-
-def _frame(message: Message | Request) -> bytes:
-    content = msgspec.msgpack.encode(message)
-    return _LENGTH.pack(len(content)) + content

@@ -29,6 +29,8 @@ from web import errors
 from web.api import ROUTES
 from web.compress import Compress
 from web.edge import Edge
+from web.git import repositories
+from web.git.packing import Packing
 from web.idempotency import Once
 from web.identity import Identity
 from web.observability import Metrics
@@ -159,6 +161,7 @@ def create_app(settings: Settings, *, adapters: Open = on_disk) -> Quire:
 
     routes = [
         *ROUTES,
+        *repositories.ROUTES,
         WebSocketRoute("/sync/{project}/{path:file}", sync),
         WebSocketRoute("/{rest:path}", nowhere),
         *pages.routes(),
@@ -178,6 +181,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     from snapshots.polling import Polling
     from snapshots.remotes.local import LocalRemotes
     from snapshots.schedule import Pace
+    from snapshots.serving import Serving
     from snapshots.snapshotter import Snapshotter
     from snapshots.sources import Limits
 
@@ -217,6 +221,8 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         follower=follower,
         importer=importer,
         listener=listener,
+        serving=Serving(remotes, remotes),
+        packing=Packing(settings.git_at_once),
         identity=identity,
         metrics=metrics,
         once=once,

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from snapshots.follower import Follower
     from snapshots.importer import Importer
     from snapshots.listener import Listener
+    from snapshots.serving import Serving
     from snapshots.snapshotter import Snapshotter
+    from web.git.packing import Packing
     from web.idempotency import Once
     from web.identity import Identity
     from web.observability import Metrics
@@ -44,6 +46,8 @@ class Services:
     """None where snapshots are git's alone."""
     importer: Importer
     listener: Listener
+    serving: Serving
+    packing: Packing
     identity: Identity
     metrics: Metrics
     once: Once

@@ -276,6 +276,9 @@ class Settings:
     shutdown_timeout: float = _setting(
         20.0, seconds, "How long a stop may take: requests end, the log is drained, a last snapshot is made."
     )
+    git_at_once: int = _setting(
+        4, _whole(1, 64), "Clones, fetches and pushes over HTTP that are worked on side by side; others wait."
+    )
     max_file: int = _setting(100 * MB, _whole(1, 10**12), "The largest file that one request may write, in bytes.")
     max_upload: int = _setting(2000 * MB, _whole(1, 10**13), "The largest upload for an import, in bytes.")
     log_level: Literal["debug", "info", "warning", "error"] = _setting(

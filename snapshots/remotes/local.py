@@ -35,6 +35,8 @@ from collab.errors import Conflict, Invalid, NotFound, Unavailable
 from collab.ids import BlobSha, Path, ProjectId
 from collab.store.base import Project
 from snapshots import trees
+from snapshots.packs.refs import Refs
+from snapshots.packs.repository import read_refs
 from snapshots.remotes.base import Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry, TreeSha
 
 DEFAULT_BRANCH: Final = "main"
@@ -94,6 +96,10 @@ class LocalRemote:
         """Does not wait for a commit that is under way."""
         # Nothing there may mean that the repository is just being moved: only under the lock is it certain.
         return await anyio.to_thread.run_sync(self._peek) or await self._run(self._head)
+
+    async def refs(self) -> Refs:
+        """What others may see of all its branches and tags."""
+        return await self._run(self._read_refs)
 
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
         return await self._run(lambda: self._read_tree(commit))
@@ -187,6 +193,10 @@ class LocalRemote:
     def _ensure(self) -> None:
         if not (self.path / "HEAD").exists():
             init(self.path, self.branch)
+
+    def _read_refs(self) -> Refs:
+        self._ensure()
+        return read_refs(self.path)
 
     def _head(self) -> CommitSha | None:
         self._ensure()
