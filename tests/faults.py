@@ -23,6 +23,7 @@ from collab.store.base import (
     Store,
     Touched,
 )
+from collab.strokes import Stroke
 
 
 class FaultyStore:
@@ -103,6 +104,9 @@ class FaultyStore:
 
     async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
         return await self.store.actors(document, after, upto)
+
+    async def strokes(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Stroke]:
+        return await self.store.strokes(document, after, upto)
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         return await self.store.position_at(document, at)

@@ -28,6 +28,7 @@ from enum import Enum, IntEnum
 from typing import Any, Final, Literal, Protocol, TypedDict
 
 from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId, TurnId
+from collab.strokes import Stroke
 
 DocumentKind = Literal["text", "binary", "symlink", "submodule", "lfs"]
 LineEnding = Literal["lf", "crlf"]
@@ -332,6 +333,9 @@ class Store(Protocol):
 
     async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
         """Whose the entries `after < position <= upto` are, each once, in the order in which they first wrote."""
+
+    async def strokes(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Stroke]:
+        """Who typed what, of the entries `after < position <= upto` (collab.strokes). Without making each of them."""
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         """The last position whose time is not later than `at`; 0 when there is none."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
@@ -20,6 +20,7 @@ from collab.store import rows, segments
 from collab.store.base import Checkpoint, Entry, Loaded, Logged, LogSize
 from collab.store.refusals import beyond_head, no_document
 from collab.store.thinning import Mark, superfluous
+from collab.strokes import Line, Stroke, gather
 
 _PLAIN: Final = 0
 _ZLIB: Final = 1
@@ -67,6 +68,20 @@ def actors(connection: sqlite3.Connection, document: DocumentId, after: int, upt
     early = [each for (data,) in packed for each in segments.unpack(data) if after < each.position <= upto]
     loose = connection.execute(f"{_ACTORS} GROUP BY actor ORDER BY min(position)", (found[0], after, upto))
     return list(dict.fromkeys([each.entry.actor for each in early] + [ActorId(actor) for (actor,) in loose]))
+
+
+def strokes(connection: sqlite3.Connection, document: DocumentId, after: Position, upto: Position) -> list[Stroke]:
+    found = _find(connection, document)
+    return [] if found is None else gather(_lines(connection, found[0], after, upto))
+
+
+def _lines(connection: sqlite3.Connection, n: int, after: int, upto: int) -> Iterator[Line]:
+    for (data,) in connection.execute(f"{_PACKED} ORDER BY first", (n, after, upto)):
+        yield from (line for line in segments.lines(data) if after < line[0] <= upto)
+    for position, at, kind, actor, behalf, turn, _, payload in connection.execute(
+        f"{_LOOSE} ORDER BY position", (n, after, upto)
+    ):
+        yield position, at, kind, actor, behalf, turn, payload
 
 
 def position_at(connection: sqlite3.Connection, document: DocumentId, at: Millis) -> Position:

@@ -55,6 +55,7 @@ from collab.store.refusals import (
     record_moved,
 )
 from collab.store.thinning import Mark, superfluous
+from collab.strokes import Stroke, gather
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -148,6 +149,20 @@ class MemoryStore:
     async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
         found = await self.entries(document, after, upto)
         return list(dict.fromkeys(logged.entry.actor for logged in found))
+
+    async def strokes(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Stroke]:
+        return gather(
+            (
+                each.position,
+                each.at,
+                each.entry.kind,
+                each.entry.actor,
+                each.entry.on_behalf_of,
+                each.entry.turn,
+                each.entry.payload,
+            )
+            for each in await self.entries(document, after, upto)
+        )
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         self._demand_read()

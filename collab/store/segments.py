@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from operator import or_
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ import msgspec
 from collab.errors import Quarantined
 from collab.ids import ClientId, Millis, Position
 from collab.store.base import Entry, Logged
+from collab.strokes import Line
 
 ENTRIES: Final = 4096
 """At most so many entries to a segment: reading one of them decodes them all (some 10 ms)."""
@@ -87,13 +88,27 @@ def pack(entries: Sequence[Logged]) -> Iterator[Segment]:
 
 def unpack(data: bytes) -> list[Logged]:
     """The entries of a segment. `Quarantined` when it is not one."""
+    return list(_entries(_read(data)))
+
+
+def lines(data: bytes) -> Iterator[Line]:
+    """As `unpack`, for whoever reads many and keeps none of them."""
+    columns = _read(data)
+    words: list[Any] = [None, *columns.words]
+    times = accumulate(columns.times)
+    payloads = _restored(columns.lengths, columns.payloads)
+    rest = zip(times, columns.kinds, columns.actors, columns.behalfs, columns.turns, payloads, strict=True)
+    for position, (at, kind, actor, behalf, turn, payload) in enumerate(rest, start=columns.first):
+        yield Position(position), Millis(at), kind, words[actor], words[behalf], words[turn], payload
+
+
+def _read(data: bytes) -> _Columns:
     if data[:1] != _VERSION:
         raise Quarantined(f"a packed segment of the log begins with {data[:1]!r}, which this version cannot read")
     try:
-        columns = _decoder.decode(zlib.decompress(data[1:]))
+        return _decoder.decode(zlib.decompress(data[1:]))
     except (zlib.error, msgspec.DecodeError) as error:
         raise Quarantined(f"a packed segment of the log cannot be decoded: {error}") from error
-    return list(_entries(columns))
 
 
 def mask(kind: int) -> int:

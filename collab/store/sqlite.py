@@ -43,6 +43,7 @@ from collab.store.readers import Readers
 from collab.store.refusals import no_document
 from collab.store.tail import Tail, was_left_at
 from collab.store.writer import Writer
+from collab.strokes import Stroke
 
 WAL_PAGES: Final = 16_000
 """The write-ahead log never grows further than this (64 MB) without SQLite itself checkpointing in a commit."""
@@ -116,6 +117,9 @@ class SqliteStore:
 
     async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
         return await self._readers.read(partial(log.actors, document=document, after=after, upto=upto))
+
+    async def strokes(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Stroke]:
+        return await self._readers.read(partial(log.strokes, document=document, after=after, upto=upto))
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         return await self._readers.read(partial(log.position_at, document=document, at=at))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from pycrdt import Doc, Text
 
 from collab.errors import Invalid, LogFailed, NotFound, PathTaken, Stale, Unavailable
 from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId, TurnId
@@ -787,6 +788,28 @@ async def test_who_wrote_between_two_positions_is_told_once_each(store: Store, n
     for after, upto, actors in ((0, 4, [BOB, ALICE]), (1, 4, [ALICE, BOB]), (3, 4, [ALICE]), (0, 1, [BOB]), (4, 4, [])):
         assert await store.actors(README, Position(after), Position(upto)) == actors
     assert await store.actors(DocumentId("none"), Position(0), Position(9)) == []
+
+
+async def test_who_typed_what_is_told_by_strokes_packed_or_not(store: Store, notes: ProjectId) -> None:
+    document: Doc[Text] = Doc(client_id=7)
+    updates: list[bytes] = []
+    subscription = document.observe(lambda event: updates.append(event.update))
+    text = document.get("content", type=Text)
+    for letter in "abcdef":
+        text += letter
+    document.unobserve(subscription)
+    for news, actor in zip(updates, (ALICE, ALICE, BOB, BOB, ALICE, ALICE), strict=True):
+        await store.commit([append(news, actor=actor)])
+    await store.checkpoint(README, Checkpoint(Position(3), document.get_update()))
+    found = await store.strokes(README, Position(0), Position(6))
+    assert [(each.client, each.clock, each.actor, each.first, each.last) for each in found] == [
+        (7, 0, ALICE, 1, 2),
+        (7, 2, BOB, 3, 4),
+        (7, 4, ALICE, 5, 6),
+    ]
+    [later] = await store.strokes(README, Position(4), Position(5))
+    assert (later.clock, later.first, later.last) == (4, 5, 5)
+    assert await store.strokes(DocumentId("none"), Position(0), Position(9)) == []
 
 
 class TestWhatChanged:
