@@ -51,12 +51,16 @@ class Delivered(msgspec.Struct, frozen=True):
     said: str
 
 
+async def nothing() -> None:
+    """No App, and no secret of it."""
+
+
 async def sleep(seconds: float) -> None:
     await anyio.sleep(seconds)
 
 
 class Listener:
-    """`tasks` outlives every delivery; `secret` is that of webhooks which somebody set up by hand."""
+    """`tasks` outlives every delivery; `secret` is that of webhooks which somebody set up by hand, `app_secret` the App's."""
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class Listener:
         *,
         clock: Callable[[], Millis],
         secret: str | None = None,
+        app_secret: Callable[[], Awaitable[str | None]] = nothing,
         pause: Callable[[float], Awaitable[None]] = sleep,
     ) -> None:
         self._store = store
@@ -73,6 +78,7 @@ class Listener:
         self._tasks = tasks
         self._clock = clock
         self._secret = secret
+        self._app_secret = app_secret
         self._pause = pause
         self._limiter = anyio.CapacityLimiter(AT_ONCE)
         self._waiting: dict[ProjectId, Hint] = {}
@@ -81,7 +87,7 @@ class Listener:
 
     async def secrets(self) -> list[str]:
         """Those under which webhooks may be signed."""
-        return [self._secret] if self._secret is not None else []
+        return [each for each in (self._secret, await self._app_secret()) if each]
 
     async def hear(self, delivery: str, hint: Hint) -> int | None:
         """How many projects it is about, which are looked at from now on; None: it was heard before."""

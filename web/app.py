@@ -35,6 +35,7 @@ from web.idempotency import Once
 from web.identity import Identity
 from web.observability import Metrics
 from web.pages import Pages, wants_page
+from web.private import read_or_make
 from web.services import Services, now
 from web.settings import S3Place, Settings
 from web.sockets import nowhere, sync
@@ -42,6 +43,8 @@ from web.sockets import nowhere, sync
 if TYPE_CHECKING:
     from collab.workspace import Workspace
     from snapshots.follower import Follower
+    from snapshots.remotes.github_hub import Hub
+    from snapshots.secrets import Sealer
     from snapshots.snapshotter import Snapshotter
 
 REQUESTS_TAKE: Final = 5.0
@@ -179,6 +182,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     from snapshots.importer import Importer
     from snapshots.listener import Listener
     from snapshots.polling import Polling
+    from snapshots.remotes.github_accounts import Accounts
     from snapshots.remotes.local import LocalRemotes
     from snapshots.schedule import Pace
     from snapshots.serving import Serving
@@ -208,7 +212,18 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     stack.callback(tasks.cancel_scope.cancel)
     once = Once(parts.store, now)
     tasks.start_soon(once.sweep)
-    listener = Listener(parts.store, snapshotter, tasks, clock=now, secret=settings.github_webhook_secret)
+    sealer = await _sealer(settings)
+    accounts = Accounts(
+        parts.store, sealer, api=settings.github_api, clock=now, hub=_ways(settings, parts.store, sealer)
+    )
+    listener = Listener(
+        parts.store,
+        snapshotter,
+        tasks,
+        clock=now,
+        secret=settings.github_webhook_secret,
+        app_secret=accounts.webhook_secret,
+    )
     tasks.start_soon(listener.sweep)
     return Services(
         settings=settings,
@@ -223,6 +238,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         listener=listener,
         serving=Serving(remotes, remotes),
         packing=Packing(settings.git_at_once),
+        accounts=accounts,
         identity=identity,
         metrics=metrics,
         once=once,
@@ -244,6 +260,31 @@ def _follower(settings: Settings, parts: Adapters, workspace: Workspace) -> Foll
     quiet, max_age = int(settings.snapshot_quiet * 1000), int(settings.snapshot_max_age * 1000)
     pace = replace(PACE, quiet=quiet, max_age=max_age)
     return Follower(materialiser, sweeper, parts.store, parts.bus, where=str(settings.objects), clock=now, pace=pace)
+
+
+async def _sealer(settings: Settings) -> Sealer:
+    from snapshots.secrets import Sealer, fresh_key
+
+    keys = settings.secret_key
+    if keys is None:
+        keys = await anyio.to_thread.run_sync(read_or_make, settings.data / "secret-key", fresh_key)
+    return Sealer(*keys.split(","))
+
+
+def _ways(settings: Settings, store: Store, sealer: Sealer) -> Callable[[int | None], Awaitable[Hub]]:
+    """An installation's way to GitHub, or that of the server's own token."""
+
+    async def way(installation: int | None) -> Hub:
+        from snapshots.remotes.github_app import app_credential
+        from snapshots.remotes.github_hub import Credential, Hub, PersonalToken
+
+        if installation is None:
+            credential: Credential = PersonalToken(settings.github_token or "")
+        else:
+            credential = app_credential(store, sealer, installation, clock=now, api=settings.github_api)
+        return Hub(credential, clock=now, api=settings.github_api)
+
+    return way
 
 
 def _millis(seconds: float) -> int | None:

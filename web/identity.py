@@ -17,11 +17,11 @@ import contextlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import anyio
-from itsdangerous import BadSignature, Signer, URLSafeTimedSerializer
+from itsdangerous import BadData, BadSignature, Signer, URLSafeTimedSerializer
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
@@ -67,6 +67,7 @@ class Identity:
         self._store, self._settings, self._clock = store, settings, clock
         self._root = grants.digest(root_token)
         self._local = grants.digest(self.local_token)
+        self._secret = secret
         self._signer = Signer(secret, salt="quire.session")
         self._codes = URLSafeTimedSerializer(secret, salt="quire.login")
         self._remembered: dict[str, tuple[Millis, Held, ActorId]] = {}
@@ -317,6 +318,22 @@ class Identity:
     def ended(self, gone: list[str]) -> None:
         for grant in gone:
             self._end(grant)
+
+    # -- what goes round by way of somebody else
+
+    def sign(self, purpose: str, told: Mapping[str, Any]) -> str:
+        """What `unsign` gives back, for this purpose alone; whoever carries it can read it, and change nothing."""
+        return str(self._serializer(purpose).dumps(dict(told)))
+
+    def unsign(self, purpose: str, text: str, seconds: float) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = self._serializer(purpose).loads(text, max_age=int(seconds))
+        except BadData:
+            raise Forbidden("this was not begun here, or too long ago: begin again", code="state_invalid") from None
+        return told
+
+    def _serializer(self, purpose: str) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(self._secret, salt=purpose)
 
     # -- sessions
 

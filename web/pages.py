@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from snapshots.remotes.github_manifest import web_address
 from web.compress import LEAST, accepts_gzip, packed
 from web.errors import Unauthenticated
 from web.services import Services
@@ -36,8 +37,9 @@ NOT_BUILT: Final = """<!doctype html>
 """
 
 
-def policy(nonce: str, host: str, *, secure: bool) -> str:
-    """Content-Security-Policy of the page. Older browsers do not count a socket of the own host as 'self'."""
+def policy(nonce: str, host: str, *, secure: bool, github: str) -> str:
+    """Content-Security-Policy of the page. Older browsers do not count a socket of the own host as 'self'. A form goes to
+    `github` when somebody makes the GitHub App."""
     socket = f"{'wss' if secure else 'ws'}://{host}"
     return "; ".join(
         (
@@ -52,7 +54,7 @@ def policy(nonce: str, host: str, *, secure: bool) -> str:
             "worker-src 'self' blob:",
             "object-src 'none'",
             "base-uri 'self'",
-            "form-action 'self'",
+            f"form-action 'self' {github}",
             "frame-ancestors 'none'",
         )
     )
@@ -92,7 +94,9 @@ class Pages:
         secure = (origin or request.url.scheme).startswith("https")
         host = origin.partition("://")[2] if origin else request.headers.get("host", "")
         headers = {
-            "content-security-policy": policy(nonce, _harmless(host), secure=secure),
+            "content-security-policy": policy(
+                nonce, _harmless(host), secure=secure, github=web_address(services.settings.github_api)
+            ),
             "cache-control": "no-cache",
             "cross-origin-opener-policy": "same-origin",
         }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from snapshots.importer import Importer
     from snapshots.listener import Listener
     from snapshots.serving import Serving
+    from snapshots.remotes.github_accounts import Accounts
     from snapshots.snapshotter import Snapshotter
     from web.git.packing import Packing
     from web.idempotency import Once
@@ -48,6 +49,7 @@ class Services:
     listener: Listener
     serving: Serving
     packing: Packing
+    accounts: Accounts
     identity: Identity
     metrics: Metrics
     once: Once

@@ -26,7 +26,7 @@ PREFIX: Final = "QUIRE_"
 CONFIG: Final = "QUIRE_CONFIG"
 
 FIRST_PARTS: Final = frozenset(
-    {"api", "assets", "git", "healthz", "hooks", "join", "login", "metrics", "p", "readyz", "sync"}
+    {"api", "assets", "git", "github", "healthz", "hooks", "join", "login", "metrics", "p", "readyz", "sync"}
 )
 """What our own addresses begin with: a path prefix that did could not be told from them."""
 

@@ -85,6 +85,18 @@ class PersonalToken:
         return False
 
 
+class Nobody:
+    """No credential at all: for the little that GitHub answers to everybody."""
+
+    signs = False
+
+    async def token(self) -> str:
+        return ""
+
+    def drop(self) -> bool:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     value: str
@@ -329,7 +341,8 @@ class _Auth(BaseAuthStrategy, httpx.Auth):
         return self
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        request.headers["Authorization"] = f"Bearer {await self._credential.token()}"
+        if token := await self._credential.token():
+            request.headers["Authorization"] = f"Bearer {token}"
         yield request
 
 

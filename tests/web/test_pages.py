@@ -125,7 +125,12 @@ async def test_without_the_editor_a_page_says_how_to_build_it(quire: Quire, buil
 
 
 def test_a_host_that_is_none_does_not_get_into_the_policy() -> None:
-    assert "evil" not in policy("n", pages._harmless("x; script-src evil"), secure=False)
+    assert "evil" not in policy("n", pages._harmless("x; script-src evil"), secure=False, github="https://github.com")
+
+
+def test_a_form_goes_to_ourselves_and_to_github_alone() -> None:
+    found = policy("n", "quire.example.org", secure=True, github="https://github.example.org")
+    assert "form-action 'self' https://github.example.org" in found.split("; ")
 
 
 def test_the_head_is_filled_once() -> None:

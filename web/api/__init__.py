@@ -13,6 +13,7 @@ from web.api import (
     events,
     exports,
     files,
+    github,
     hooks,
     imports,
     invites,
@@ -48,6 +49,7 @@ NOUNS: Final = (
     tokens,
     invites,
     admin,
+    github,
     hooks,
 )
 
