@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from snapshots.follower import Follower
     from snapshots.importer import Importer
     from snapshots.listener import Listener
-    from snapshots.serving import Serving
     from snapshots.remotes.github_accounts import Accounts
+    from snapshots.serving import Serving
     from snapshots.snapshotter import Snapshotter
     from web.git.packing import Packing
     from web.idempotency import Once

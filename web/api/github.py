@@ -221,8 +221,10 @@ def _back(call: Call[Any, Any], project: str | None, said: str) -> Response:
 
 @endpoints.add("DELETE", "/github/app", role="root", status=204, errors=(404,))
 async def forget_github_app(call: Call[None, NoQuery]) -> Response:
-    """The App is used no more: its keys are forgotten here. Its owner deletes it on GitHub. Projects that are connected through it
-    say so in their status, and go on when there is an App again that reaches their repository."""
+    """The App is used no more: its keys are forgotten here.
+
+    Its owner deletes it on GitHub. Projects that are connected through it say so in their status, and go on when there is an App
+    again that reaches their repository."""
     await call.services.accounts.forget()
     return Response(status_code=204)
 
