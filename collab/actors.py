@@ -68,6 +68,21 @@ def stamp(actor: Actor, task: str | None = None) -> dict[str, str]:
     return {**user, "task": task} if task else user
 
 
+_GIT: Final = "git:"
+
+
+def from_git(name: str, email: str) -> Actor:
+    """Whoever git says made a commit. Nobody has checked that, so it is nobody who has an account here."""
+    who = email.strip().casefold() or name
+    digest = hashlib.sha256(who.encode("utf-8", "replace")).hexdigest()[:16]
+    return Actor(id=ActorId(f"{_GIT}{digest}"), name=name or email or "somebody", email=email or None)
+
+
+def is_from_git(actor_id: ActorId) -> bool:
+    """Whether git knows what they wrote already."""
+    return actor_id.startswith(_GIT)
+
+
 def put(actor: Actor) -> PutRecord:
     return PutRecord(collection=COLLECTION, project=INSTALLATION, key=actor.id, value=msgspec.json.encode(actor))
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from collab import bases
+from collab import actors, bases
 from collab.bases import Base, Changed, ChangeKind
 from collab.contents import Contents
 from collab.errors import NotFound, Quarantined
@@ -58,11 +58,11 @@ class Uncommitted:
         return [await self._described(each) for each in await self.changed(project)]
 
     async def _described(self, each: Changed) -> FileChange:
-        actors, since = await self._who(each)
+        who, since = await self._who(each)
         document = each.row.id if each.row is not None else each.base.document if each.base is not None else None
         assert document is not None  # a change has a row or a base
         origin = each.base.path if each.change == "renamed" and each.base is not None else None
-        return FileChange(each.path, each.change, document, origin, actors, since)
+        return FileChange(each.path, each.change, document, origin, who, since)
 
     async def _who(self, each: Changed) -> tuple[tuple[ActorId, ...], Millis]:
         """Whose entries made the difference, and the time of the first."""
@@ -74,11 +74,12 @@ class Uncommitted:
         if each.base is None and row.head <= UNTOUCHED:
             return (row.created_by,), row.created_at
         after = each.base.position if each.base is not None and each.base.document == row.id else Position(0)
-        actors = await self._store.actors(row.id, after, row.head)
-        if not actors:
+        wrote = await self._store.actors(row.id, after, row.head)
+        if not wrote:
             return (row.updated_by,), row.updated_at
         [first] = await self._store.entries(row.id, after, Position(after + 1))
-        return tuple(actors), first.at
+        # What was pulled in between is in git already.
+        return tuple(each for each in wrote if not actors.is_from_git(each)) or tuple(wrote), first.at
 
     async def discard(self, project: ProjectId, path: Path, actor: ActorId, now: Millis) -> Row | None:
         """The path as the branch has it; None when it is gone then, because it was only added."""

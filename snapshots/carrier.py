@@ -59,7 +59,9 @@ class Carrier:
         self._step = step
 
     async def carry_out(self, look: Look) -> None:
-        for each in await look.decisions():
+        decided = await look.decisions()
+        await look.ask_who(decided)
+        for each in decided:
             try:
                 if await self._settled(look, each):
                     continue
@@ -121,8 +123,8 @@ class Carrier:
         else:
             row = look.rows[each.path]
             same = replace(await look.committed(before), path=each.move)
-            await self._ingest.merge(row, same, same, actors.QUIRE.id, lambda _: moves, move=each.move)
-            look.merged[each.move] = None
+            await self._ingest.merge(row, same, same, look.by(each), lambda _: moves, move=each.move)
+            look.merged[each.move] = look.by(each)
             look.rows = {**look.rows, each.move: replace(await look.row(row.id), sha=row.sha)}
         del look.held[before.path]
         look.held[after.path] = after
@@ -167,13 +169,13 @@ class Carrier:
             waiting.append(self._found(look, replace(each, ours=ours, kind=kind), id_, outcome.hunks))
             return [*finding.told(look.project, waiting[0]), *(look.closing or self._over(look, known))]
 
-        outcome = await self._ingest.merge(row, base, theirs, actors.QUIRE.id, also)
+        outcome = await self._ingest.merge(row, base, theirs, look.by(each), also)
         if isinstance(outcome, Collided):
             await keep(self._workspace, outcome.ours)
             for conflict in waiting:
                 await self._by_policy(look, conflict, look.rules.of_known(conflict))
         elif (outcome.row.sha, outcome.row.mode) != (row.sha, row.mode):
-            look.merged[outcome.row.path] = None
+            look.merged[outcome.row.path] = look.by(each)
 
     async def _create(self, look: Look, each: Decision) -> None:
         """A new file; one that was deleted from there comes back, with its history."""
@@ -188,8 +190,8 @@ class Carrier:
             told = finding.told(look.project, found) if found is not None else []
             return [*self._base_moves(look, each, outcome), *told, *look.closing]
 
-        done = await self._ingest.create(look.project.id, theirs, actors.QUIRE.id, also, gone=gone_row)
-        look.merged[done.row.path] = None
+        done = await self._ingest.create(look.project.id, theirs, look.by(each), also, gone=gone_row)
+        look.merged[done.row.path] = look.by(each)
         if found is not None:
             await self._by_policy(look, found, found.policy)
 
@@ -208,12 +210,12 @@ class Carrier:
         closing = look.closing
         await self._ingest.delete(
             row,
-            actors.QUIRE.id,
+            look.by(each),
             self._clock(),
             lambda _: [drop, *closing],
             expect=(each.base.sha, each.base.mode),
         )
-        look.merged[row.path] = None
+        look.merged[row.path] = look.by(each)
 
     # -- conflicts ---------------------------------------------------------------------------------------------------
 
@@ -245,6 +247,7 @@ class Carrier:
             kind=each.kind,
             at=self._clock(),
             commit=look.head,
+            pushed_by=by if actors.is_from_git(by := look.by(each)) else None,
             base=finding.side(each.base),
             ours=finding.side(each.ours),
             theirs=finding.side(each.theirs),

@@ -6,22 +6,23 @@ check out is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import anyio.to_thread
 
-from collab import bases, conflicts, paths
+from collab import actors, bases, conflicts, paths
 from collab.bases import Base
 from collab.conflicts import FileConflict, Policy
 from collab.errors import NotFound, PathInvalid, Quarantined, Stale
-from collab.ids import BlobSha, DocumentId, Path
+from collab.ids import ActorId, BlobSha, DocumentId, Path
 from collab.staging import Incoming
 from collab.store.base import Change, Project, Row
 from collab.workspace import Workspace
 from snapshots import finding, resolver
+from snapshots.authors import Authors
 from snapshots.policies import Policies
 from snapshots.remotes.base import CommitSha, TreeEntry
 from snapshots.resolver import Decision, Side
@@ -64,6 +65,11 @@ class Kept:
             yield sha, await self._workspace.ingest.kept(sha)
 
 
+async def nobody(_: Set[Path]) -> Mapping[Path, ActorId]:
+    """It is not asked."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a pull does with conflicts: `given` with every one, else what the project's policies say of those that it
@@ -81,7 +87,7 @@ class Rules:
 
 @dataclass(slots=True, kw_only=True)
 class Look:
-    """`merged` are the paths that changed here; `again`: something moved under it, look again."""
+    """`merged` are the paths that changed here, and whose edits those are; `again`: something moved under it, look again."""
 
     workspace: Workspace
     project: Project
@@ -92,10 +98,12 @@ class Look:
     rows: Mapping[Path, Row]
     theirs: Mapping[Path, TreeEntry]
     open: dict[Path, FileConflict]
-    merged: dict[Path, None]
+    merged: dict[Path, ActorId]
+    authors: Authors
     again: bool = False
     aside: list[FileConflict] = field(default_factory=list)
     """Of which ours is to go to a branch."""
+    wrote: dict[Path, ActorId] = field(default_factory=dict)
     closing: list[Change] = field(default_factory=list)
     """What ends the old conflict of the path that is being carried out."""
 
@@ -114,6 +122,18 @@ class Look:
                 if content is not None and len(content) <= ALIKE_BYTES:
                     known[sha] = content
         return await anyio.to_thread.run_sync(resolver.resolve, held, ours, theirs, known.get)
+
+    async def ask_who(self, decided: Iterable[Decision]) -> None:
+        """Who wrote what these decisions bring."""
+        wanted = {
+            side.path for each in decided if each.do != "nothing" and (side := each.theirs or each.base) is not None
+        }
+        if wanted:
+            self.wrote.update(await self.authors(wanted))
+
+    def by(self, each: Decision) -> ActorId:
+        side = each.theirs or each.base
+        return self.wrote.get(side.path, actors.QUIRE.id) if side is not None else actors.QUIRE.id
 
     async def blob(self, sha: BlobSha) -> bytes | None:
         try:
@@ -155,7 +175,8 @@ async def look_at(
     commits: Commits,
     head: CommitSha,
     rules: Rules,
-    merged: dict[Path, None],
+    merged: dict[Path, ActorId],
+    authors: Authors = nobody,
 ) -> Look:
     store = workspace.store
     held = await bases.bases(store, project.id)
@@ -173,6 +194,7 @@ async def look_at(
         theirs=theirs,
         open={finding.about(each): each for each in waiting},
         merged=merged,
+        authors=authors,
     )
 
 

@@ -19,7 +19,7 @@ What breaks it: a remote that gives other bytes for a blob than those of its SHA
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -30,17 +30,17 @@ from collab import actors, bases, conflicts
 from collab.bus.base import Bus
 from collab.conflicts import Policy
 from collab.errors import Stale, Unavailable
-from collab.ids import Millis, Path
+from collab.ids import ActorId, Millis, Path
 from collab.store.base import Emit, Event, Project, Store
 from collab.workspace import Workspace
-from snapshots import journal, plan, policies
+from snapshots import authors, journal, plan, policies
 from snapshots.asides import Asides
 from snapshots.carrier import Carrier, Step
 from snapshots.committer import what_to_do
 from snapshots.journal import Branch
 from snapshots.look import Commits, Kept, Look, Rules, look_at
 from snapshots.plan import Plan, PushRefused
-from snapshots.remotes.base import BranchMoved, CommitSha, Remotes
+from snapshots.remotes.base import BranchMoved, CommitSha, GitRemote, Remotes
 from snapshots.restoring import Restoring
 from snapshots.settling import Settling
 
@@ -105,7 +105,7 @@ class Puller:
             return Pulled(head=None, state="failed", detail=what_to_do(BranchMoved(remote.branch, known, None), remote))
         if head is None or head == known:
             return await self._ended(project, head, await self._review(project, head, rules), "nothing")
-        return await self._bring(project, remote, head, branch or Branch(remote.branch), rules, expect=branch)
+        return await self._bring(project, remote, head, branch, rules)
 
     async def plan(self, project: Project, pushed: Pushed | None = None) -> Plan:
         """What a pull would do now: of the branch's head, or of what is being pushed. Nothing is changed."""
@@ -131,24 +131,22 @@ class Puller:
         await pushed.land()
         self._step("push landed")
         branch = await journal.branch(self._store, project.id)
-        name = (await self._remotes.of(project)).branch
         rules = Rules(await policies.policies(self._store, project.id))
-        return await self._bring(project, pushed.commits, pushed.head, branch or Branch(name), rules, expect=branch)
+        return await self._bring(project, await self._remotes.of(project), pushed.head, branch, rules)
 
     async def _bring(
         self,
         project: Project,
-        commits: Commits,
+        remote: GitRemote,
         head: CommitSha,
-        branch: Branch,
+        branch: Branch | None,
         rules: Rules,
-        *,
-        expect: Branch | None,
     ) -> Pulled:
-        merged: dict[Path, None] = {}
-        await self._until_done(lambda: look_at(self._workspace, project, commits, head, rules, merged))
+        merged: dict[Path, ActorId] = {}
+        wrote = authors.of_commits(self._store, remote, since=journal.known(branch), until=head)
+        await self._until_done(lambda: look_at(self._workspace, project, remote, head, rules, merged, wrote))
         self._step("every path pulled")
-        await self._record(project, branch, head, expect=expect, merged=merged)
+        await self._record(project, branch or Branch(remote.branch), head, expect=branch, merged=merged)
         self._step("pull recorded")
         return await self._ended(project, head, tuple(merged), "done")
 
@@ -157,12 +155,13 @@ class Puller:
         waiting = await conflicts.still_open(self._store, project.id)
         if head is None or not waiting:
             return ()
-        merged: dict[Path, None] = {}
+        merged: dict[Path, ActorId] = {}
 
         async def again() -> Look:
             held = (await bases.bases(self._store, project.id)).values()
-            kept = Kept(self._workspace, held, await conflicts.still_open(self._store, project.id))
-            return await look_at(self._workspace, project, kept, head, rules, merged)
+            waiting = await conflicts.still_open(self._store, project.id)
+            kept, wrote = Kept(self._workspace, held, waiting), authors.of_conflicts(waiting)
+            return await look_at(self._workspace, project, kept, head, rules, merged, wrote)
 
         await self._until_done(again)
         return tuple(merged)
@@ -185,15 +184,22 @@ class Puller:
         )
 
     async def _record(
-        self, project: Project, branch: Branch, head: CommitSha, *, expect: Branch | None, merged: Iterable[Path]
+        self,
+        project: Project,
+        branch: Branch,
+        head: CommitSha,
+        *,
+        expect: Branch | None,
+        merged: Mapping[Path, ActorId],
     ) -> None:
-        told = {"commit": head, "merged": len(list(merged))}
+        told = {"commit": head, "merged": len(merged)}
+        by = tuple(dict.fromkeys(merged.values())) or (actors.QUIRE.id,)
         moved = msgspec.structs.replace(branch, commit=head)
         try:
             committed = await self._store.commit(
                 changes=[
                     journal.put_branch(project.id, moved, expect=expect),
-                    Emit(Event(project=project.id, kind="pulled", actors=(actors.QUIRE.id,), data=told)),
+                    Emit(Event(project=project.id, kind="pulled", actors=by, data=told)),
                 ]
             )
         except Stale:

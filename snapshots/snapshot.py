@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from collab import paths
+from collab import actors, paths
 from collab.actors import Actor
 from collab.bases import Base, Changed, ChangeKind
 from collab.ids import BlobSha, DocumentId, Millis, Path, Position, ProjectId
@@ -182,8 +182,8 @@ def credit(shares: Mapping[Actor, int]) -> list[Credit]:
     """Who wrote most comes first. Two actors with one e-mail are one person."""
     found: dict[str, Credit] = {}
     for actor, entries in sorted(shares.items(), key=lambda share: (-share[1], share[0].id)):
-        if actor.kind == "service":
-            continue
+        if actor.kind == "service" or actors.is_from_git(actor.id):
+            continue  # what was pulled is in git, by those who wrote it
         email = clean(actor.email) if actor.email else None
         known = found.get(email or actor.id)
         sum_ = entries + (known.entries if known is not None else 0)

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, NewType, Protocol
 
@@ -107,6 +107,10 @@ class GitRemote(Protocol):
 
     async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
         """The commit on the branch, newer than `since`, whose message has this line."""
+
+    async def authors(self, wanted: Set[Path], *, since: CommitSha | None, until: CommitSha) -> Mapping[Path, Author]:
+        """Who changed each of these paths last, in the commits that `until` reaches and `since` does not. Those of whom it
+        cannot be said, or not at a fair price, are left out."""
 
     def clone_command(self) -> str:
         """What a person types to get a copy."""

@@ -19,7 +19,7 @@ What breaks it: two `Hub`s with one credential pace themselves apart, and are pa
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from snapshots.budget import Left
 from snapshots.remotes import github_calls as calls
 from snapshots.remotes import github_reading
 from snapshots.remotes.base import (
+    Author,
     Blobs,
     BranchMoved,
     CommitSha,
@@ -193,6 +194,10 @@ class GitHubRemote:
     async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
         async with self._hub.session():
             return await github_reading.find(self.repository, self.branch, trailer, since)
+
+    async def authors(self, wanted: Set[Path], *, since: CommitSha | None, until: CommitSha) -> Mapping[Path, Author]:
+        async with self._hub.session():
+            return await github_reading.authors(self.repository, wanted, since, until)
 
     async def begin(self, at: CommitSha) -> CommitSha:
         async with self._lock, self._hub.session():

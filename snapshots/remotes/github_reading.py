@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 import anyio
 
 from collab.errors import NotFound, QuireError, Unavailable
-from collab.ids import BlobSha
+from collab.ids import BlobSha, Path
 from snapshots.remotes import github_calls as calls
-from snapshots.remotes.base import CommitSha
+from snapshots.remotes.base import Author, CommitSha
 from snapshots.remotes.github_reasons import why
 from snapshots.remotes.github_repository import Repository
 
 COMMITS_A_PAGE: Final = 100
 PAGES_AT_MOST: Final = 50
 """How far back a trailer is looked for."""
+AUTHORS_OF: Final = 20
+"""Commits of which the files are asked for, to know who wrote them."""
 
 
 async def contents(repository: Repository, shas: Sequence[BlobSha]) -> Mapping[BlobSha, bytes]:
@@ -65,13 +67,51 @@ async def find(repository: Repository, branch: str, trailer: str, since: CommitS
 
 def _with_trailer(seen: Mapping[str, Mapping[str, Any]], trailer: str, since: CommitSha | None) -> CommitSha | None:
     """The newest with the trailer that is neither `since` nor below it."""
+    for each in _news(seen, since):
+        if trailer in each["commit"]["message"].splitlines():
+            return CommitSha(each["sha"])
+    return None
+
+
+def _news(seen: Mapping[str, Mapping[str, Any]], since: CommitSha | None) -> list[Mapping[str, Any]]:
+    """What is neither `since` nor below it, the newest first."""
     known: set[str] = set()
     waiting: list[str] = [since] if since is not None else []
     while waiting:
         if (sha := waiting.pop()) in seen and sha not in known:
             known.add(sha)
             waiting.extend(parent["sha"] for parent in seen[sha]["parents"])
-    for sha, each in seen.items():
-        if sha not in known and trailer in each["commit"]["message"].splitlines():
-            return CommitSha(sha)
-    return None
+    return [each for sha, each in seen.items() if sha not in known]
+
+
+async def authors(
+    repository: Repository, wanted: Set[Path], since: CommitSha | None, until: CommitSha
+) -> Mapping[Path, Author]:
+    """One request when one person made all of it; else one more for each commit, of the newest few."""
+    answer = await repository.send("GET", "/commits", params={"sha": until, "per_page": str(COMMITS_A_PAGE)})
+    if answer.status in (404, 409):
+        return {}
+    if not answer.ok:
+        raise await why(repository, until, answer)
+    news = _news({each["sha"]: each for each in answer.body}, since)
+    people = {_author(each) for each in news}
+    whole = any(each["sha"] == since for each in answer.body) or len(answer.body) < COMMITS_A_PAGE
+    if len(people) == 1 and whole:
+        return dict.fromkeys(wanted, people.pop())
+    found: dict[Path, Author] = {}
+    for each in [each for each in news if len(each["parents"]) < 2][:AUTHORS_OF]:
+        if len(found) == len(wanted):
+            break
+        answer = await repository.send("GET", f"/commits/{each['sha']}")
+        if not answer.ok:
+            raise await why(repository, until, answer)
+        for file in answer.body["files"]:
+            for name in (file["filename"], file.get("previous_filename")):
+                if name in wanted:
+                    found.setdefault(Path(name), _author(each))
+    return found
+
+
+def _author(commit: Mapping[str, Any]) -> Author:
+    author = commit["commit"]["author"]
+    return Author(author["name"], author["email"])

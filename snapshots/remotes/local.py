@@ -17,27 +17,29 @@ import pathlib
 import shlex
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeVar
 
 import anyio
 import anyio.to_thread
 from dulwich.config import ConfigFile
+from dulwich.diff_tree import TreeChange
 from dulwich.file import FileLocked
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tree
 from dulwich.refs import DiskRefsContainer, Ref, check_ref_format
 from dulwich.repo import Repo
-from dulwich.walk import Walker
+from dulwich.walk import WalkEntry, Walker
 
+from collab import paths
 from collab.errors import Conflict, Invalid, NotFound, Unavailable
 from collab.ids import BlobSha, Path, ProjectId
 from collab.store.base import Project
 from snapshots import trees
 from snapshots.packs.refs import Refs
 from snapshots.packs.repository import read_refs
-from snapshots.remotes.base import Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry, TreeSha
+from snapshots.remotes.base import Author, Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry, TreeSha
 
 DEFAULT_BRANCH: Final = "main"
 
@@ -50,6 +52,9 @@ PACK_LOOSE_ABOVE: Final = 3_000
 BATCH_BYTES: Final = 8 << 20
 BATCH_BLOBS: Final = 1_000
 """What is held in memory of the blobs that a commit brings."""
+
+AUTHORS_OF: Final = 1_000
+"""Commits that are looked through for who wrote a file."""
 
 LOCK_PATIENCE: Final = 5.0
 STALE_LOCK: Final = 10.0
@@ -121,6 +126,9 @@ class LocalRemote:
 
     async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
         return await self._run(lambda: self._find(trailer.encode(), since))
+
+    async def authors(self, wanted: Set[Path], *, since: CommitSha | None, until: CommitSha) -> Mapping[Path, Author]:
+        return await self._run(lambda: self._authors(wanted, since, until))
 
     async def pack(self, *, above: int = PACK_LOOSE_ABOVE) -> int:
         """Packs the loose objects when there are more than `above`; how many it packed."""
@@ -294,6 +302,21 @@ class LocalRemote:
                     return CommitSha(entry.commit.id.decode())
         return None
 
+    def _authors(self, wanted: Set[Path], since: CommitSha | None, until: CommitSha) -> dict[Path, Author]:
+        waiting = {paths.to_bytes(path): path for path in wanted}
+        found: dict[Path, Author] = {}
+        with self._objects() as store:
+            exclude = [ObjectID(since.encode())] if since is not None and ObjectID(since.encode()) in store else []
+            for entry in Walker(store, [ObjectID(until.encode())], exclude=exclude, max_entries=AUTHORS_OF):
+                for change in _changes(entry):
+                    for side in (change.new, change.old):
+                        path = None if side is None or side.path is None else waiting.pop(side.path, None)
+                        if path is not None:
+                            found[path] = _author(entry.commit)
+                if not waiting:
+                    break
+        return found
+
     def _pack(self, above: int) -> int:
         with self._objects() as store:
             if store.count_loose_objects() <= above:
@@ -394,6 +417,17 @@ class LocalRemotes:
             shutil.rmtree(going, ignore_errors=True)
             known.rename(going)
             shutil.rmtree(going)
+
+
+def _changes(entry: WalkEntry) -> Iterator[TreeChange]:
+    """Of a merge what is none of its parents'."""
+    for each in entry.changes():
+        yield from (change for change in (each if isinstance(each, list) else [each]) if change is not None)
+
+
+def _author(commit: Commit) -> Author:
+    name, _, rest = commit.author.decode("utf-8", "replace").partition(" <")
+    return Author(name, rest.rstrip(">"))
 
 
 def init(path: pathlib.Path, branch: str = DEFAULT_BRANCH, *, owner: ProjectId | None = None) -> None:

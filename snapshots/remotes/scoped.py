@@ -11,13 +11,14 @@ Everything else is the other remote's: the branch, its commits, their trailers, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from collab.ids import BlobSha, Path
 from snapshots import scope as scopes
 from snapshots.budget import Left
 from snapshots.remotes.base import (
+    Author,
     Blobs,
     CommitSha,
     GitRemote,
@@ -98,6 +99,11 @@ class ScopedRemote:
 
     async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
         return await self.inner.find(trailer, since=since)
+
+    async def authors(self, wanted: Set[Path], *, since: CommitSha | None, until: CommitSha) -> Mapping[Path, Author]:
+        there = {self.scope.there(path): path for path in wanted}
+        found = await self.inner.authors(there.keys(), since=since, until=until)
+        return {there[path]: author for path, author in found.items()}
 
     def clone_command(self) -> str:
         return self.inner.clone_command()

@@ -88,6 +88,7 @@ async def commit(
     message: str = "Edit\n",
     at: int = 1_700_000_000,
     merges: CommitSha | None = None,
+    author: Author = AUTHOR,
 ) -> Made:
     files = {Path(path): each if isinstance(each, tuple) else (each, FILE) for path, each in writes.items()}
     held = {blob_sha(content): content for content, _ in files.values()}
@@ -102,7 +103,7 @@ async def commit(
             writes={path: TreeEntry(blob_sha(content), mode) for path, (content, mode) in files.items()},
             deletes=[Path(path) for path in deletes],
             message=message,
-            author=AUTHOR,
+            author=author,
             at=at,
             merges=merges,
         ),
@@ -332,3 +333,16 @@ async def test_thousands_of_files_in_one_commit(remote: GitRemote, judge: Judge)
     changed = git(repository, "diff-tree", "-r", "--name-only", judge.place("HEAD~1"), judge.place("HEAD"))
     assert changed == "d1/f1.txt"
     assert len(await remote.tree(first.commit)) == 3_000
+
+
+async def test_who_changed_a_file_last(remote: GitRemote) -> None:
+    """GitHub's API gives every commit an author; an App would sign its own."""
+    one = await commit(remote, None, {"a.md": b"a\n", "b.md": b"b\n"}, author=Author("Carol", "carol@example.org"))
+    two = await commit(remote, one.commit, {"a.md": b"a2\n"}, author=Author("Dave", "dave@example.org"))
+    three = await commit(remote, two.commit, {"c.md": b"c\n"}, ("b.md",), author=Author("Carol", "carol@example.org"))
+    wanted = {Path(each) for each in ("a.md", "b.md", "c.md", "d.md")}
+    found = await remote.authors(wanted, since=one.commit, until=three.commit)
+    assert {path: each.name for path, each in found.items()} == {"a.md": "Dave", "b.md": "Carol", "c.md": "Carol"}
+    alone = await remote.authors({Path("a.md")}, since=one.commit, until=two.commit)
+    assert alone == {Path("a.md"): Author("Dave", "dave@example.org")}
+    assert await remote.authors({Path("c.md")}, since=two.commit, until=two.commit) == {}

@@ -114,9 +114,9 @@ class GitHubRepository:
         """Somebody else commits one file."""
         url = f"/repos/{self.full_name}/contents/{path}"
         body = {"message": f"Edit {path}\n", "content": base64.b64encode(content).decode(), "branch": branch}
-        held = {each["path"]: each["sha"] for each in self.get(f"/git/trees/{self.head(branch)}?recursive=1")["tree"]}
-        if path in held:
-            body["sha"] = held[path]
+        if branch in [each["name"] for each in self.get("/branches")]:
+            tree = self.get(f"/git/trees/{self.head(branch)}?recursive=1")["tree"]
+            body.update(("sha", each["sha"]) for each in tree if each["path"] == path)
         made: str = self.request("PUT", url, body)["commit"]["sha"]
         return made
 

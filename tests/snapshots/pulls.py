@@ -38,6 +38,11 @@ class Copy:
         git(self.folder, *arguments)
         return self
 
+    def commit(self, author: str) -> Copy:
+        git(self.folder, "add", "--all")
+        git(self.folder, "commit", "--quiet", "-m", "edit", f"--author={author}")
+        return self
+
     def push(self, *options: str) -> str:
         sha = commit_all(self.folder)
         git(self.folder, "push", "--quiet", *options, "origin", "HEAD:main")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from collab import bases, conflicts
+from collab import actors, bases, conflicts
 from collab.errors import Conflict, NotFound
 from collab.ids import Path
 from snapshots import journal
@@ -705,3 +705,45 @@ async def test_a_text_by_hand_keeps_line_endings_bom_and_mode_as_the_sides_have_
     assert await home.files() == {"a.txt": crlf.replace(b"two", b"we"), "b.txt": b"one\r\nwe\r\n"}
     assert (await home.workspace.stat(home.project, Path("a.txt"))).mode == 0o100755
     await goes_out(home)
+
+
+# who wrote it
+
+
+async def test_what_a_pull_brings_is_by_those_who_wrote_it(home: House, bob: Copy) -> None:
+    await committed(home, a_md=TEN, b_md="b\n", gone_md="gone\n")
+    carol, dave = "Carol <Carol@example.org>", "Da\tve <dave@example.org>"
+    bob.fresh().write("a.md", TEN.replace("line 8", "carol")).write("b.md", "carol\n").commit(carol)
+    bob.write("b.md", "dave\n").write("new.md", "dave\n").run("rm", "-q", "gone.md").commit(dave)
+    bob.run("push", "-q", "origin", "HEAD:main")
+    await home.write("a.md", TEN.replace("line 2", "alice"))
+    await pull(home)
+    by = {row.path: row.deleted_by or row.updated_by for row in await home.store.tree_with_deleted(home.project.id)}
+    who = await actors.actors(home.store, by.values())
+    assert {path: (who[each].name, who[each].kind) for path, each in by.items()} == {
+        "a.md": ("Carol", "person"), "b.md": ("Da ve", "person"), "new.md": ("Da ve", "person"),
+        "gone.md": ("Da ve", "person"),
+    }  # fmt: skip
+    (pulled,) = [each for each in await home.workspace.events(home.project, 0) if each.kind == "pulled"]
+    assert sorted(who[each].name for each in pulled.actors) == ["Carol", "Da ve"]
+    # What git has by them already is not theirs once more.
+    (change,) = await home.workspace.changes(home.project)
+    assert change.actors == (ALICE,)
+    await goes_out(home)
+    said = git(home.repository, "log", "-1", "--format=%B", "main")
+    assert "Co-authored-by: Alice" in said
+    assert "carol" not in said.casefold()
+
+
+async def test_a_conflict_says_who_pushed(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n", b_md="b\n")
+    bob.fresh().write("a.md", "carol\n").commit("Carol <carol@example.org>")
+    bob.write("b.md", "b, better\n").commit("Dave <dave@example.org>").run("push", "-q", "origin", "HEAD:main")
+    await home.write("a.md", "alice\n")
+    await pull(home)
+    found = await conflict(home)
+    assert found.pushed_by is not None
+    assert await actors.actor(home.store, found.pushed_by) == actors.from_git("Carol", "carol@example.org")
+    await home.write("a.md", "one\n")
+    await pull(home)
+    assert (await home.workspace.stat(home.project, Path("a.md"))).updated_by == found.pushed_by
