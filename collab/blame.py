@@ -20,7 +20,7 @@ from collab import history
 from collab.ids import ActorId, DocumentId, Millis, Position, TurnId
 from collab.order import Run, order
 from collab.store.base import Store
-from collab.strokes import Stroke, Strokes
+from collab.strokes import Stroke, Strokes, gather
 
 REMEMBERED: Final = 200_000
 """Strokes of all documents together: some 50 MB."""
@@ -61,7 +61,7 @@ class Blame:
     async def _strokes(self, document: DocumentId, upto: Position) -> list[Stroke]:
         known, strokes = self._known.get(document, (Position(0), []))
         if known < upto:
-            strokes = [*strokes, *await self._store.strokes(document, known, upto)]
+            strokes = [*strokes, *await self._store.gather(document, known, upto, gather)]
             self._remember(document, upto, strokes)
         # Later ones do no harm: their clocks are beyond those of the text.
         return strokes

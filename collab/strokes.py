@@ -16,15 +16,10 @@ from typing import Final, NamedTuple
 
 from collab.gate import walk
 from collab.ids import ActorId, ClientId, Millis, Position, TurnId
+from collab.store.base import EntryKind, Line
 
 PAUSE: Final = 5 * 60_000
 """Milliseconds of silence after which it is another stroke."""
-
-UPDATE: Final = 1
-"""EntryKind.UPDATE, as a number: this is asked of every entry."""
-
-Line = tuple[Position, Millis, int, ActorId, ActorId | None, TurnId | None, bytes]
-"""An entry: position, time, kind, actor, on behalf of whom, turn, payload."""
 
 
 class Stroke(NamedTuple):
@@ -48,7 +43,7 @@ def gather(lines: Iterable[Line]) -> list[Stroke]:
     first = last = Position(0)
     begun = ended = Millis(0)
     for position, at, kind, actor, behalf, turn, payload in lines:
-        if kind != UPDATE:
+        if kind != EntryKind.UPDATE:
             continue
         for typist, start in begins(payload):
             if typist == client and (actor, behalf, turn) == who and at - ended <= PAUSE:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from typing import TypeVar
 
 import anyio
 
@@ -15,6 +16,7 @@ from collab.store.base import (
     Checkpoint,
     Committed,
     Event,
+    Line,
     Loaded,
     Logged,
     LogSize,
@@ -23,7 +25,8 @@ from collab.store.base import (
     Store,
     Touched,
 )
-from collab.strokes import Stroke
+
+T = TypeVar("T")
 
 
 class FaultyStore:
@@ -105,8 +108,10 @@ class FaultyStore:
     async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
         return await self.store.actors(document, after, upto)
 
-    async def strokes(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Stroke]:
-        return await self.store.strokes(document, after, upto)
+    async def gather(
+        self, document: DocumentId, after: Position, upto: Position, over: Callable[[Iterator[Line]], T]
+    ) -> T:
+        return await self.store.gather(document, after, upto, over)
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         return await self.store.position_at(document, at)

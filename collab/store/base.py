@@ -22,13 +22,14 @@ grow), `LogFailed` (the disk is full, the store is closed, ...). A store that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Any, Final, Literal, Protocol, TypedDict
+from typing import Any, Final, Literal, Protocol, TypedDict, TypeVar
 
 from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId, TurnId
-from collab.strokes import Stroke
+
+T = TypeVar("T")
 
 DocumentKind = Literal["text", "binary", "symlink", "submodule", "lfs"]
 LineEnding = Literal["lf", "crlf"]
@@ -59,6 +60,10 @@ class Logged:
     position: Position
     at: Millis
     entry: Entry
+
+
+Line = tuple[Position, Millis, int, ActorId, ActorId | None, TurnId | None, bytes]
+"""An entry as `Store.gather` gives it: position, time, kind, actor, on behalf of whom, turn, payload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,8 +339,11 @@ class Store(Protocol):
     async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
         """Whose the entries `after < position <= upto` are, each once, in the order in which they first wrote."""
 
-    async def strokes(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Stroke]:
-        """Who typed what, of the entries `after < position <= upto` (collab.strokes). Without making each of them."""
+    async def gather(
+        self, document: DocumentId, after: Position, upto: Position, over: Callable[[Iterator[Line]], T]
+    ) -> T:
+        """What `over` makes of the entries `after < position <= upto`, in their order, of which there may be very many: it
+        may run in another thread, and must be done with them when it returns."""
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         """The last position whose time is not later than `at`; 0 when there is none."""

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from collab.errors import Quarantined
 from collab.ids import ActorId, DocumentId, Millis, Position
 from collab.store import rows, segments
-from collab.store.base import Checkpoint, Entry, Loaded, Logged, LogSize
+from collab.store.base import Checkpoint, Entry, Line, Loaded, Logged, LogSize
 from collab.store.refusals import beyond_head, no_document
 from collab.store.thinning import Mark, superfluous
-from collab.strokes import Line, Stroke, gather
 
 _PLAIN: Final = 0
 _ZLIB: Final = 1
@@ -29,6 +28,8 @@ _LOOSE: Final = (
     "SELECT position, at, kind, actor, on_behalf_of, turn, clients, payload FROM entries "
     "WHERE document = ? AND position > ? AND position <= ?"
 )
+T = TypeVar("T")
+
 _ACTORS: Final = "SELECT actor FROM entries WHERE document = ? AND position > ? AND position <= ?"
 _PACKED: Final = "SELECT data FROM segments WHERE document = ? AND last > ? AND first <= ?"
 _CHECKPOINT: Final = "SELECT position, coding, state FROM checkpoints WHERE document = ? AND position <= ? ORDER BY position DESC LIMIT 1"
@@ -70,9 +71,15 @@ def actors(connection: sqlite3.Connection, document: DocumentId, after: int, upt
     return list(dict.fromkeys([each.entry.actor for each in early] + [ActorId(actor) for (actor,) in loose]))
 
 
-def strokes(connection: sqlite3.Connection, document: DocumentId, after: Position, upto: Position) -> list[Stroke]:
+def gather(
+    connection: sqlite3.Connection,
+    document: DocumentId,
+    after: Position,
+    upto: Position,
+    over: Callable[[Iterator[Line]], T],
+) -> T:
     found = _find(connection, document)
-    return [] if found is None else gather(_lines(connection, found[0], after, upto))
+    return over(iter(()) if found is None else _lines(connection, found[0], after, upto))
 
 
 def _lines(connection: sqlite3.Connection, n: int, after: int, upto: int) -> Iterator[Line]:

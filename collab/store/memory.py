@@ -31,6 +31,7 @@ from collab.store.base import (
     DropStaged,
     Emit,
     Event,
+    Line,
     Loaded,
     Logged,
     LogSize,
@@ -55,7 +56,6 @@ from collab.store.refusals import (
     record_moved,
 )
 from collab.store.thinning import Mark, superfluous
-from collab.strokes import Stroke, gather
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -81,6 +81,9 @@ class _Former:
 
 def now() -> Millis:
     return Millis(time.time_ns() // 1_000_000)
+
+
+T = TypeVar("T")
 
 
 class MemoryStore:
@@ -150,18 +153,13 @@ class MemoryStore:
         found = await self.entries(document, after, upto)
         return list(dict.fromkeys(logged.entry.actor for logged in found))
 
-    async def strokes(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Stroke]:
-        return gather(
-            (
-                each.position,
-                each.at,
-                each.entry.kind,
-                each.entry.actor,
-                each.entry.on_behalf_of,
-                each.entry.turn,
-                each.entry.payload,
-            )
-            for each in await self.entries(document, after, upto)
+    async def gather(
+        self, document: DocumentId, after: Position, upto: Position, over: Callable[[Iterator[Line]], T]
+    ) -> T:
+        found = [(each.position, each.at, each.entry) for each in await self.entries(document, after, upto)]
+        return over(
+            (position, at, entry.kind, entry.actor, entry.on_behalf_of, entry.turn, entry.payload)
+            for position, at, entry in found
         )
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:

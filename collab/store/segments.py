@@ -19,8 +19,7 @@ import msgspec
 
 from collab.errors import Quarantined
 from collab.ids import ClientId, Millis, Position
-from collab.store.base import Entry, Logged
-from collab.strokes import Line
+from collab.store.base import Entry, Line, Logged
 
 ENTRIES: Final = 4096
 """At most so many entries to a segment: reading one of them decodes them all (some 10 ms)."""

@@ -13,9 +13,9 @@ import asyncio
 import pathlib
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -29,6 +29,7 @@ from collab.store.base import (
     Checkpoint,
     Committed,
     Event,
+    Line,
     Loaded,
     Logged,
     LogSize,
@@ -43,7 +44,6 @@ from collab.store.readers import Readers
 from collab.store.refusals import no_document
 from collab.store.tail import Tail, was_left_at
 from collab.store.writer import Writer
-from collab.strokes import Stroke
 
 WAL_PAGES: Final = 16_000
 """The write-ahead log never grows further than this (64 MB) without SQLite itself checkpointing in a commit."""
@@ -64,6 +64,9 @@ async def open_store(folder: pathlib.Path, *, clock: Callable[[], Millis] = now,
     except BaseException:
         lock.release()
         raise
+
+
+T = TypeVar("T")
 
 
 class SqliteStore:
@@ -118,8 +121,10 @@ class SqliteStore:
     async def actors(self, document: DocumentId, after: Position, upto: Position) -> Sequence[ActorId]:
         return await self._readers.read(partial(log.actors, document=document, after=after, upto=upto))
 
-    async def strokes(self, document: DocumentId, after: Position, upto: Position) -> Sequence[Stroke]:
-        return await self._readers.read(partial(log.strokes, document=document, after=after, upto=upto))
+    async def gather(
+        self, document: DocumentId, after: Position, upto: Position, over: Callable[[Iterator[Line]], T]
+    ) -> T:
+        return await self._readers.read(partial(log.gather, document=document, after=after, upto=upto, over=over))
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         return await self._readers.read(partial(log.position_at, document=document, at=at))

@@ -11,7 +11,8 @@ from collab.blame import Blame
 from collab.edits import Replacement
 from collab.errors import Overlap
 from collab.ids import ActorId, ClientId, Millis, Path, Position, TurnId
-from collab.strokes import PAUSE, Line, begins, gather
+from collab.store.base import Line
+from collab.strokes import PAUSE, begins, gather
 from collab.wish import Wish
 from tests.collab.desk import ALICE, BOB, Desk, desk
 from tests.collab.peers import Peer
@@ -131,7 +132,7 @@ def test_a_stroke_ends_where_another_begins_and_after_a_pause() -> None:
         line(4, 30, BOB, 6, 0),
         line(5, 40 + PAUSE, BOB, 6, 1),
     ]
-    found = gather(lines)
+    found = gather(iter(lines))
     assert [(each.client, each.clock, each.turn, each.first, each.last) for each in found] == [
         (5, 0, None, 1, 2),
         (5, 2, "turn", 3, 3),

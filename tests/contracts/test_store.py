@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
 import anyio
 import pytest
-from pycrdt import Doc, Text
 
 from collab.errors import Invalid, LogFailed, NotFound, PathTaken, Stale, Unavailable
 from collab.ids import ActorId, BlobSha, ClientId, DocumentId, Millis, Path, Position, ProjectId, TurnId
@@ -20,6 +23,7 @@ from collab.store.base import (
     Entry,
     EntryKind,
     Event,
+    Line,
     Project,
     PublishStaged,
     PutRecord,
@@ -790,26 +794,19 @@ async def test_who_wrote_between_two_positions_is_told_once_each(store: Store, n
     assert await store.actors(DocumentId("none"), Position(0), Position(9)) == []
 
 
-async def test_who_typed_what_is_told_by_strokes_packed_or_not(store: Store, notes: ProjectId) -> None:
-    document: Doc[Text] = Doc(client_id=7)
-    updates: list[bytes] = []
-    subscription = document.observe(lambda event: updates.append(event.update))
-    text = document.get("content", type=Text)
-    for letter in "abcdef":
-        text += letter
-    document.unobserve(subscription)
-    for news, actor in zip(updates, (ALICE, ALICE, BOB, BOB, ALICE, ALICE), strict=True):
-        await store.commit([append(news, actor=actor)])
-    await store.checkpoint(README, Checkpoint(Position(3), document.get_update()))
-    found = await store.strokes(README, Position(0), Position(6))
-    assert [(each.client, each.clock, each.actor, each.first, each.last) for each in found] == [
-        (7, 0, ALICE, 1, 2),
-        (7, 2, BOB, 3, 4),
-        (7, 4, ALICE, 5, 6),
-    ]
-    [later] = await store.strokes(README, Position(4), Position(5))
-    assert (later.clock, later.first, later.last) == (4, 5, 5)
-    assert await store.strokes(DocumentId("none"), Position(0), Position(9)) == []
+async def test_entries_are_gathered_in_their_order_packed_or_not(store: Store, notes: ProjectId) -> None:
+    for n, actor in enumerate((ALICE, ALICE, BOB, BOB), 1):
+        entry = replace(update(b"%d" % n, actor=actor), turn=TurnId("t") if n == 2 else None)
+        await store.commit([Append(document=README, entries=(entry,))])
+    await store.checkpoint(README, Checkpoint(Position(3), b"state"))
+
+    def over(lines: Iterator[Line]) -> list[Any]:
+        return [(position, actor, turn, payload) for position, _, _, actor, _, turn, payload in lines]
+
+    everything = [(1, ALICE, None, b"1"), (2, ALICE, "t", b"2"), (3, BOB, None, b"3"), (4, BOB, None, b"4")]
+    assert await store.gather(README, Position(0), Position(4), over) == everything
+    assert await store.gather(README, Position(1), Position(3), over) == everything[1:3]
+    assert await store.gather(DocumentId("none"), Position(0), Position(9), over) == []
 
 
 class TestWhatChanged:
