@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from collab import paths
+from collab import history, paths
 from collab.bases import Changed
+from collab.blame import Blame
 from collab.bus.base import Bus
 from collab.contents import Contents, File, Stored, is_position, moment, settled
 from collab.errors import Invalid, NotFound, PathTaken
@@ -64,6 +65,7 @@ class Workspace:
         self._writing = Writing(store, objects, rooms, self.contents)
         self._tree = Tree(store, objects, rooms)
         self._staging = Staging(store, objects, rooms, self._tree)
+        self.blame = Blame(store)
         self.turns = Turns(store, objects, rooms, self.contents, self._writing, self._tree, clock)
         self.ingest = Ingest(store, objects, rooms, self.contents, self._tree)
         self._uncommitted = Uncommitted(store, self.contents, self._tree, self._writing)
@@ -246,6 +248,10 @@ class Workspace:
 
     async def discard(self, project: Project, path: Path, actor: ActorId) -> Row | None:
         return await self._uncommitted.discard(project.id, path, actor, self._clock())
+
+    async def text_at(self, document: DocumentId, position: Position) -> str:
+        """As the document held it: LF, without BOM."""
+        return await history.text_at(self.store, document, position)
 
     async def at(self, row: Row, position: Position) -> File:
         return await self.contents.at(row, position)
