@@ -12,7 +12,7 @@ meanwhile, and nobody makes a new one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +45,8 @@ class File(msgspec.Struct, frozen=True, gc=False):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`files` are in the order of their paths."""
+
     number: int
     at: Millis
     files: tuple[File, ...]
@@ -92,12 +94,12 @@ class Place:
         name = key.removeprefix(self.manifests).removesuffix(".json")
         return int(name) if name.isdecimal() and self.manifest(int(name)) == key else None
 
-    def view(self, manifest: Manifest) -> dict[str, BlobSha]:
-        """What `files/` is to show of it."""
-        return self._keyed(_contents(manifest))
+    def view(self, files: Iterable[File]) -> dict[str, BlobSha]:
+        """What `files/` is to show of them."""
+        return self._keyed(_contents(files))
 
-    def moves(self, before: Manifest, after: Manifest) -> Moves:
-        """Only what differs is given a key: the rest may be very much."""
+    def moves(self, before: Iterable[File], after: Iterable[File]) -> Moves:
+        """Files that are the same in both may be left out. Only what differs is given a key: the rest may be very much."""
         old, new = _contents(before), _contents(after)
         gone = {path: sha for path, sha in old.items() if path not in new}
         return Moves(
@@ -110,22 +112,20 @@ class Place:
         return {key: sha for key, sha in keys if key is not None}
 
 
-def encode(manifest: Manifest) -> bytes:
-    return msgspec.json.encode(manifest)
+def encode(manifest: Manifest, files: Sequence[msgspec.Raw] | None = None) -> bytes:
+    """`files`: those of the manifest, encoded already."""
+    return msgspec.json.encode(manifest if files is None else msgspec.structs.replace(manifest, files=files))
 
 
 def decode(content: bytes) -> Manifest:
     return msgspec.json.decode(content, type=Manifest)
 
 
-def same(before: Manifest, files: tuple[File, ...]) -> bool:
-    """Whether nothing is different but positions (something was typed and taken back)."""
-    if len(before.files) != len(files):
-        return False
-    return all(
-        old is new or _without_position(old) == _without_position(new)
-        for old, new in zip(before.files, files, strict=True)
-    )
+def same(before: File | None, after: File | None) -> bool:
+    """Whether nothing is different but the position (something was typed and taken back)."""
+    if before is None or after is None:
+        return before is after
+    return (before.path, before.mode, before.sha) == (after.path, after.mode, after.sha)
 
 
 def outdated(made: Mapping[int, Millis], *, now: Millis, keep: int, stays: frozenset[int]) -> set[int]:
@@ -148,12 +148,8 @@ def outdated(made: Mapping[int, Millis], *, now: Millis, keep: int, stays: froze
     return gone
 
 
-def _contents(manifest: Manifest) -> dict[str, BlobSha]:
-    return {each.path: each.sha for each in manifest.files if each.mode in _AS_CONTENT}
-
-
-def _without_position(file: File) -> tuple[str, str, str, str]:
-    return file.path, file.mode, file.sha, file.document
+def _contents(files: Iterable[File]) -> dict[str, BlobSha]:
+    return {each.path: each.sha for each in files if each.mode in _AS_CONTENT}
 
 
 def _part(part: bytes) -> str:

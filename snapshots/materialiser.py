@@ -8,7 +8,8 @@ What it promises
    because it is read before the cut is made.
 4. `files/` follows HEAD. A crash between the two is made good by the next round, whoever makes it.
 5. What it costs follows what changed: one put for each changed content, one copy for each changed file, four small requests
-   besides. Nothing changed: no request at all, once HEAD is known. Contents are held a few at a time.
+   besides. Nothing changed: no request at all, once HEAD is known. Contents are held a few at a time, and of a project that
+   is known only the files are looked at that events name.
 6. A file that cannot be read is held back: its last snapshot stays, the others go on.
 
 What breaks it: a store that ignores conditions; somebody else who deletes below `projects/`.
@@ -17,21 +18,22 @@ What breaks it: a store that ignores conditions; somebody else who deletes below
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import anyio
+import msgspec
 
-from collab import paths
-from collab.contents import object_key, settled
+from collab import history, paths
+from collab.contents import file, object_key, settled
 from collab.crowd import each
 from collab.errors import NotFound, Quarantined, Stale, Unavailable
 from collab.ids import BlobSha, DocumentId, Millis, ProjectId
 from collab.objects.base import ObjectStore
-from collab.store.base import Project, Row
-from collab.workspace import Workspace
+from collab.store.base import Project, Row, Store
 from snapshots import manifest as layout
+from snapshots.cut import Cut
 from snapshots.manifest import EMPTY, NEVER, File, Manifest, Moves, Place
 
 AT_ONCE: Final = 8
@@ -40,8 +42,8 @@ LARGE: Final = 4_000_000
 """Bytes; of what is larger only one is held at a time."""
 TRIES: Final = 5
 """Rounds that are begun again because another process moved HEAD."""
-REMEMBERED: Final = 32
-"""Projects whose newest manifest is kept in memory."""
+REMEMBERED: Final = 100_000
+"""Files whose place in the newest snapshot of their project is kept in memory; one project is kept, however large."""
 
 Step = Callable[[str], None]
 
@@ -60,14 +62,23 @@ class Made:
     held: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+Pair = tuple[File | None, File | None]
+"""A file as the newest snapshot has it, and as it is now."""
+
+
+@dataclass(slots=True)
 class Head:
-    """The newest snapshot, HEAD's tag (None: there is no HEAD), and what `files/` shows (None: nobody knows)."""
+    """The newest snapshot: its manifest without the files, which are in `cut`. `tag` is HEAD's (None: there is none);
+    `shows` what `files/` shows (None: nobody knows). `seen`: the event up to which the cut has been brought (None: it is
+    as it was read, and positions of another epoch mean nothing); `held`: paths of what could not be read then."""
 
     manifest: Manifest
+    cut: Cut
     tag: str | None
     shows: int | None
     shows_tag: str | None
+    seen: int | None = None
+    held: list[str] = field(default_factory=list)
 
 
 class Materialiser:
@@ -75,19 +86,20 @@ class Materialiser:
 
     def __init__(
         self,
-        workspace: Workspace,
+        store: Store,
         objects: ObjectStore,
         *,
         clock: Callable[[], Millis],
         step: Step = no_step,
     ) -> None:
         self.objects = objects
-        self._workspace = workspace
-        self._store = workspace.store
+        self._store = store
         self._clock = clock
         self._step = step
         self._large = anyio.Semaphore(1)
         self._heads: OrderedDict[ProjectId, Head] = OrderedDict()
+        self._remembered = 0
+        """Files in their cuts."""
 
     async def round(self, project: Project) -> Made:
         """One snapshot of what changed. `Stale` never comes out: who loses a swap looks again."""
@@ -104,10 +116,10 @@ class Materialiser:
         tag, number = await self._number(place.head)
         shows_tag, shows = await self._number(place.shown)
         if number is None:
-            return Head(EMPTY, None, None, shows_tag)
-        manifest = await self.manifest(place, number)
+            return Head(EMPTY, Cut(), None, None, shows_tag)
         # Gone: HEAD has moved on meanwhile, or somebody has deleted what they should not. Then all is put again.
-        return Head(manifest or Manifest(number=number, at=NEVER, files=(), epoch=0), tag, shows, shows_tag)
+        found = await self.manifest(place, number) or Manifest(number=number, at=NEVER, files=(), epoch=0)
+        return Head(msgspec.structs.replace(found, files=()), Cut(found.files), tag, shows, shows_tag)
 
     async def manifest(self, place: Place, number: int) -> Manifest | None:
         try:
@@ -116,19 +128,17 @@ class Materialiser:
             return None
         return layout.decode(found.content)
 
-    async def swap(self, place: Place, head: Head, files: tuple[File, ...], *, sweeping_until: Millis = NEVER) -> Head:
-        """HEAD moves to a new manifest. `Stale` when somebody else has moved it; then the manifest is gone again."""
+    async def swap(self, place: Place, head: Head, *, sweeping_until: Millis = NEVER) -> Head:
+        """HEAD moves to a new manifest, of `head.cut`. `Stale` when somebody else has moved it; then the manifest is gone
+        again."""
         number = head.manifest.number + 1
         while True:
             manifest = Manifest(
-                number=number,
-                at=self._clock(),
-                files=files,
-                epoch=self._store.epoch,
-                sweeping_until=sweeping_until,
+                number=number, at=self._clock(), files=(), epoch=self._store.epoch, sweeping_until=sweeping_until
             )
             try:
-                await self.objects.put(place.manifest(number), layout.encode(manifest), if_none_match=True)
+                content = layout.encode(manifest, head.cut.encoded())
+                await self.objects.put(place.manifest(number), content, if_none_match=True)
                 break
             except Stale:  # left by a process that died before it moved HEAD, or being moved to right now
                 number += 1
@@ -141,14 +151,8 @@ class Materialiser:
         self._step("head moved")
         return replace(head, manifest=manifest, tag=tag)
 
-    async def show(self, place: Place, before: Manifest | None, head: Head) -> Head:
-        """`files/` becomes what HEAD names. `before` is what it shows now; None: nobody knows, so all is written."""
-        if before is not None:
-            moves = place.moves(before, head.manifest)
-        else:
-            view = place.view(head.manifest)
-            strange = [key async for key in self.objects.list(place.files) if key not in view]
-            moves = Moves(tuple(strange), view)
+    async def show(self, place: Place, moves: Moves, head: Head) -> Head:
+        """`files/` becomes what HEAD names, by these moves."""
         await self._move(place, moves.deletes, moves.copies)
         self._step("files written")
         number = head.manifest.number
@@ -162,78 +166,91 @@ class Materialiser:
         return replace(head, shows=number, shows_tag=tag)
 
     def forget(self, project: ProjectId) -> None:
-        self._heads.pop(project, None)
+        self._take_out(project)
 
     async def _attempt(self, project: Project) -> Made:
         place = Place(project.id)
         # Taken out, so that after a failure the object store is asked.
-        head = self._heads.pop(project.id, None) or await self.head(project.id)
+        head = self._take_out(project.id) or await self.head(project.id)
         if head.manifest.sweeping_until > self._clock():
             raise Unavailable("old snapshots are being deleted; the next one is made when that has ended")
         if head.tag is not None and head.shows != head.manifest.number:
-            shown = None if head.shows is None else await self.manifest(place, head.shows)
-            head = await self.show(place, shown, head)
-        files, held, changed = await self._cut(place, head.manifest, await self._store.tree(project.id))
-        if layout.same(head.manifest, files) and (head.tag is None or head.manifest.epoch == self._store.epoch):
+            head = await self.show(place, await self._moves_since(place, head), head)
+        pairs = await self._bring_up(place, project.id, head)
+        held = tuple(sorted(head.held))
+        there = head.tag is not None and head.manifest.epoch != self._store.epoch
+        if not pairs and not there:
             self._remember(project.id, head)
             return Made("nothing", head.manifest.number, held=held)
         self._step("blobs written")
-        before = head.manifest
-        head = await self.swap(place, head, files)
-        head = await self.show(place, before, head)
+        head = await self.swap(place, head)
+        moves = place.moves(_files(before for before, _ in pairs), _files(now for _, now in pairs))
+        head = await self.show(place, moves, head)
         self._remember(project.id, head)
-        return Made("done", head.manifest.number, changed, held)
+        return Made("done", head.manifest.number, sum(1 for _, now in pairs if now is not None), held)
 
-    async def _cut(
-        self, place: Place, before: Manifest, rows: Sequence[Row]
-    ) -> tuple[tuple[File, ...], tuple[str, ...], int]:
-        """Every file as its row says, in the order of the rows; the bytes that no manifest named yet are put."""
-        known: dict[DocumentId, File] = {file.document: file for file in before.files}
-        comparable = before.epoch == self._store.epoch
-        there = {file.sha for file in before.files}
-        cut: dict[DocumentId, File] = {}
-        held: list[str] = []
-        changed: list[Row] = []
-        for row in rows:
-            file = known.get(row.id)
-            if comparable and file is not None and file.position == row.head:
-                cut[row.id] = file
-            else:
-                changed.append(row)
+    async def _bring_up(self, place: Place, project: ProjectId, head: Head) -> list[Pair]:
+        """The cut becomes that of now; the bytes that it did not name yet are put. What differs, but for positions."""
+        rows, gone = await self._changed(project, head)
+        there: set[BlobSha] = set()
+        found: dict[DocumentId, File] = {}
 
         async def take(row: Row) -> None:
             try:
-                cut[row.id] = await self._take(place, row, there)
+                found[row.id] = await self._take(place, row, head.cut, there)
             except (Quarantined, NotFound):
-                held.append(paths.show(row.path))
-                if row.id in known:
-                    cut[row.id] = known[row.id]
+                head.held.append(paths.show(row.path))
 
-        await each(changed, take, at_once=AT_ONCE)
-        files = tuple(cut[row.id] for row in rows if row.id in cut)
-        differ = sum(1 for row in changed if cut.get(row.id) != known.get(row.id))
-        return files, tuple(sorted(held)), differ
+        head.held.clear()
+        await each(rows, take, at_once=AT_ONCE)
+        pairs: list[Pair] = [(head.cut.drop(document), None) for document in gone]
+        pairs += [(head.cut.put(now), now) for now in found.values()]
+        return [(before, now) for before, now in pairs if not layout.same(before, now)]
 
-    async def _take(self, place: Place, row: Row, there: set[BlobSha]) -> File:
-        """The file at the row's head. `there` are the blobs that are in the store for sure."""
+    async def _changed(self, project: ProjectId, head: Head) -> tuple[list[Row], list[DocumentId]]:
+        """The rows of one moment whose files may differ from the cut's, and the documents of it that are no more."""
+        if head.seen is not None and not head.held:
+            touched = await self._store.touched(project, head.seen)
+            head.seen = touched.events
+            gone = [row.id for row in touched.rows if row.deleted_at is not None]
+            live = [row for row in touched.rows if row.deleted_at is None]
+        else:
+            # Numbered before the files are looked at: what happens meanwhile is looked at again.
+            known = await self._store.project_by_id(project)
+            live = list(await self._store.tree(project))
+            head.seen = known.events if known is not None else 0
+            gone = list(head.cut.documents() - {row.id for row in live})
+        comparable = head.manifest.epoch == self._store.epoch
+        return [row for row in live if not (comparable and _as_it_was(head.cut.get(row.id), row))], gone
+
+    async def _take(self, place: Place, row: Row, cut: Cut, there: set[BlobSha]) -> File:
+        """The file at the row's head. The cut's blobs are in the store for sure, and those that are `there`."""
         sha = row.sha
         if row.kind != "text":
-            if row.kind != "submodule" and sha not in there:
+            if row.kind != "submodule" and not (cut.names(sha) or sha in there):
                 await self.objects.copy(object_key(row.object or sha), place.blob(sha))
-        elif not settled(row) or sha not in there:
+        elif not settled(row) or not (cut.names(sha) or sha in there):
             if row.size > LARGE:
                 async with self._large:
-                    sha = await self._put_text(place, row, there)
+                    sha = await self._put_text(place, row, cut, there)
             else:
-                sha = await self._put_text(place, row, there)
+                sha = await self._put_text(place, row, cut, there)
         there.add(sha)
         return File(paths.show(row.path), f"{row.mode:06o}", sha, row.id, row.head)
 
-    async def _put_text(self, place: Place, row: Row, there: set[BlobSha]) -> BlobSha:
-        found = await self._workspace.at(row, row.head)
-        if found.row.sha not in there:
+    async def _put_text(self, place: Place, row: Row, cut: Cut, there: set[BlobSha]) -> BlobSha:
+        found = file(row, await history.text_at(self._store, row.id, row.head), row.head)
+        if not (cut.names(found.row.sha) or found.row.sha in there):
             await self.objects.put(place.blob(found.row.sha), found.content)
         return found.row.sha
+
+    async def _moves_since(self, place: Place, head: Head) -> Moves:
+        """From what `files/` shows; where nobody knows what that is, everything is written."""
+        shown = None if head.shows is None else await self.manifest(place, head.shows)
+        if shown is not None:
+            return place.moves(shown.files, head.cut)
+        view = place.view(head.cut)
+        return Moves(tuple([key async for key in self.objects.list(place.files) if key not in view]), view)
 
     async def _move(self, place: Place, deletes: Sequence[str], copies: Mapping[str, BlobSha]) -> None:
         async def copy(item: tuple[str, BlobSha]) -> None:
@@ -253,13 +270,13 @@ class Materialiser:
             manifest = await self.manifest(place, number)
             if manifest is None:
                 continue
-            view = place.view(manifest)
+            view = place.view(manifest.files)
             await self._move(
                 place, [key for key in touched if key not in view], {key: view[key] for key in touched & view.keys()}
             )
             if (await self._number(place.head))[1] == number:
                 shows_tag, shows = await self._number(place.shown)
-                return Head(manifest, tag, shows, shows_tag)
+                return Head(msgspec.structs.replace(manifest, files=()), Cut(manifest.files), tag, shows, shows_tag)
         raise Unavailable("another process makes snapshots of this project all the time; this one tries again later")
 
     async def _number(self, key: str) -> tuple[str | None, int | None]:
@@ -269,7 +286,22 @@ class Materialiser:
             return None, None
         return found.tag, int(found.content)
 
+    def _take_out(self, project: ProjectId) -> Head | None:
+        head = self._heads.pop(project, None)
+        self._remembered -= 0 if head is None else len(head.cut)
+        return head
+
     def _remember(self, project: ProjectId, head: Head) -> None:
+        self._take_out(project)
         self._heads[project] = head
-        while len(self._heads) > REMEMBERED:
-            self._heads.popitem(last=False)
+        self._remembered += len(head.cut)
+        while self._remembered > REMEMBERED and len(self._heads) > 1:
+            self._take_out(next(iter(self._heads)))
+
+
+def _as_it_was(known: File | None, row: Row) -> bool:
+    return known is not None and known.position == row.head
+
+
+def _files(found: Iterable[File | None]) -> list[File]:
+    return [file for file in found if file is not None]

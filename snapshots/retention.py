@@ -68,13 +68,10 @@ class Sweeper:
             return Swept()
         until = Millis(self._clock() + SWEEP_FOR)
         try:
-            files = head.manifest.files
-            fenced = await self._materialiser.swap(
-                place, head, files, sweeping_until=Millis(self._clock() + NOBODY_FOR)
-            )
+            fenced = await self._materialiser.swap(place, head, sweeping_until=Millis(self._clock() + NOBODY_FOR))
             self._step("fenced")
             swept = await self._delete(project, place, {*stays, fenced.manifest.number}, gone, until)
-            await self._materialiser.swap(place, fenced, files, sweeping_until=NEVER)
+            await self._materialiser.swap(place, fenced, sweeping_until=NEVER)
         except Stale:  # somebody else was faster; nothing was deleted that they had not put again
             return Swept()
         return swept

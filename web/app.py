@@ -255,7 +255,7 @@ def _follower(settings: Settings, parts: Adapters, workspace: Workspace) -> Foll
 
     if settings.objects is None:
         return None
-    materialiser = Materialiser(workspace, parts.objects, clock=now)
+    materialiser = Materialiser(parts.store, parts.objects, clock=now)
     sweeper = Sweeper(materialiser, parts.store, keep=int(settings.snapshot_keep * 1000), clock=now)
     quiet, max_age = int(settings.snapshot_quiet * 1000), int(settings.snapshot_max_age * 1000)
     pace = replace(PACE, quiet=quiet, max_age=max_age)

@@ -56,7 +56,7 @@ async def durable(
     objects = DyingObjects(open_objects(root, address, bucket))
     try:
         async with house(root, store=store, objects=objects, clock=clock) as home:
-            materialiser = Materialiser(home.workspace, objects, clock=clock, step=step)
+            materialiser = Materialiser(home.store, objects, clock=clock, step=step)
             yield home, objects, materialiser, Sweeper(materialiser, store, keep=HOUR, clock=clock, step=step)
     finally:
         await objects.aclose()

@@ -73,7 +73,7 @@ def put_together(
     where: str = "s3://here",
     step: Callable[[str], None] = no_step,
 ) -> Scene:
-    materialiser = Materialiser(home.workspace, objects, clock=home.clock)
+    materialiser = Materialiser(home.store, objects, clock=home.clock)
     sweeper = Sweeper(materialiser, home.store, keep=keep, clock=home.clock, step=step)
     follower = Follower(
         materialiser, sweeper, home.store, home.bus, where=where, clock=home.clock, pace=QUICK, chance=lambda: 0.0
@@ -321,7 +321,7 @@ async def test_a_snapshot_that_is_made_during_a_sweep_loses_nothing(scene: Scene
     await home.write("a.md", "once more")
     await scene.materialiser.round(home.project)
     await made(scene, 3, every=DAY)
-    other = Materialiser(home.workspace, scene.objects, clock=home.clock)
+    other = Materialiser(home.store, scene.objects, clock=home.clock)
     await home.write("a.md", "once more")
     scene.objects.meanwhile("put", "/snapshots/", lambda: sweeper.sweep(home.project))
     await other.round(home.project)
@@ -337,7 +337,7 @@ async def test_nobody_begins_a_snapshot_while_old_ones_are_deleted(scene: Scene)
     async def attempt() -> None:
         await home.write("a.md", "meanwhile")
         try:
-            await Materialiser(home.workspace, scene.objects, clock=home.clock).round(home.project)
+            await Materialiser(home.store, scene.objects, clock=home.clock).round(home.project)
         except QuireError as error:
             refused.append(error.message)
 

@@ -60,7 +60,8 @@ def test_only_what_differs_is_moved() -> None:
     after = manifest(
         file("same"), file("changed", "b" * 40), file("new"), file("is", "c" * 40), file("link2", mode="120000")
     )
-    moves = PLACE.moves(before, after)
+    moves = PLACE.moves(before.files, after.files)
+    assert PLACE.moves(before.files[1:], after.files[1:]) == moves
     root = "projects/p/files/"
     assert set(moves.deletes) == {f"{root}gone", f"{root}was"}
     assert moves.copies == {f"{root}changed": "b" * 40, f"{root}new": "a" * 40, f"{root}is": "c" * 40}

@@ -12,15 +12,17 @@ import anyio.lowlevel
 import pytest
 
 from collab.errors import Quarantined, Unavailable
-from collab.ids import DocumentId, Path
+from collab.ids import DocumentId, Path, Position
 from collab.objects.base import ObjectStore
 from collab.objects.folder import FolderObjects
 from collab.objects.memory import MemoryObjects
 from collab.staging import Incoming
+from collab.store.base import Loaded, Store
 from collab.store.schema import begin_epoch
 from collab.store.sqlite import open_store
 from snapshots.manifest import Place, decode
 from snapshots.materialiser import Made, Materialiser, no_step
+from tests.faults import FaultyStore
 from tests.faulty_objects import FaultyObjects
 from tests.harness.s3 import objects_in
 from tests.snapshots.bucket import look
@@ -52,7 +54,7 @@ class Scene:
         self.mine = self.another()
 
     def another(self, step: Callable[[str], None] = no_step) -> Materialiser:
-        return Materialiser(self.home.workspace, self.objects, clock=self.home.clock, step=step)
+        return Materialiser(self.home.store, self.objects, clock=self.home.clock, step=step)
 
     async def round(self) -> Made:
         return await self.mine.round(self.home.project)
@@ -317,34 +319,35 @@ async def test_a_file_that_cannot_be_read_is_held_back_and_the_others_go(quick: 
     await home.write("b.md", "one")
     await quick.round()
     await home.write("a.md", "two")
-    await home.write("b.md", "two")
+    await home.write("b.md", "another")
     row = await home.store.at_path(home.project.id, Path("a.md"))
     assert row is not None
-    broken = Broken(home.workspace, row.id)
-    quick.mine = Materialiser(broken, quick.objects, clock=home.clock)  # type: ignore[arg-type]
+    broken = Broken(home.store, row.id)
+    quick.mine = Materialiser(broken, quick.objects, clock=home.clock)
     assert await quick.round() == Made("done", 2, 1, held=("a.md",))
     found = await look(quick.objects, home.project)
     assert found is not None
-    assert found.contents == {"a.md": b"one", "b.md": b"two"}
-    quick.mine = quick.another()
+    assert found.contents == {"a.md": b"one", "b.md": b"another"}
+    assert await quick.round() == Made("nothing", 2, held=("a.md",))
+    broken.mended = True
     assert await quick.round() == Made("done", 3, 1)
+    assert await quick.round() == Made("nothing", 3)
     await quick.whole()
 
 
-class Broken:
-    """A workspace in which one document's log cannot be decoded."""
+class Broken(FaultyStore):
+    """One document's log cannot be decoded, until it is `mended`."""
 
-    def __init__(self, workspace: object, document: DocumentId) -> None:
-        self._workspace = workspace
+    mended = False
+
+    def __init__(self, store: Store, document: DocumentId) -> None:
+        super().__init__(store)
         self._document = document
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._workspace, name)
-
-    async def at(self, row: object, position: object) -> object:
-        if row.id == self._document:  # type: ignore[attr-defined]
+    async def load(self, document: DocumentId, position: Position | None = None) -> Loaded | None:
+        if document == self._document and not self.mended:
             raise Quarantined("its log cannot be decoded")
-        return await self._workspace.at(row, position)  # type: ignore[attr-defined]
+        return await super().load(document, position)
 
 
 async def test_positions_of_another_epoch_are_not_believed(tmp_path: pathlib.Path) -> None:
@@ -355,7 +358,7 @@ async def test_positions_of_another_epoch_are_not_believed(tmp_path: pathlib.Pat
         await home.write("a.md", "one")
         await store.backup(str(tmp_path / "backup.sqlite"))
         await home.write("a.md", "lost by the restore")
-        await Materialiser(home.workspace, objects, clock=clock).round(home.project)
+        await Materialiser(home.store, objects, clock=clock).round(home.project)
     await store.aclose()
     (tmp_path / "again").mkdir()
     (tmp_path / "backup.sqlite").rename(tmp_path / "again" / "quire.sqlite")
@@ -363,7 +366,7 @@ async def test_positions_of_another_epoch_are_not_believed(tmp_path: pathlib.Pat
     store = await open_store(tmp_path / "again", clock=clock)
     async with house(tmp_path / "two", store=store, objects=objects, clock=clock) as home:
         await home.write("a.md", "made after the restore")
-        mine = Materialiser(home.workspace, objects, clock=clock)
+        mine = Materialiser(home.store, objects, clock=clock)
         assert (await mine.round(home.project)).state == "done"
         found = await look(objects, home.project)
         assert found is not None
@@ -395,7 +398,7 @@ async def test_memory_stays_flat_however_many_files_changed(tmp_path: pathlib.Pa
                 ]
                 await home.workspace.stage(home.project, "job", files, ALICE)
             await home.workspace.publish(home.project, "job")
-            mine = Materialiser(home.workspace, objects, clock=clock)
+            mine = Materialiser(home.store, objects, clock=clock)
             tracemalloc.start()
             try:
                 assert (await mine.round(home.project)).files == count
