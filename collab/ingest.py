@@ -2,7 +2,8 @@
 
 What it promises
 1. A merge is made in a turn of the room, against the live text. Clean: the difference enters as minimal edits, so that
-   cursors, selections and undo stay. Overlap: nothing is applied, and the hunks are the answer.
+   cursors, selections and undo stay. Overlap: nothing is applied, and the hunks are the answer; the bytes of ours lie
+   among the objects by then.
 2. Whatever else says that this has been done (a base, a conflict) is changed in the same transaction: `changes` is asked
    for it when the outcome is known. When its swap loses (`Stale`), nothing happened.
 3. A file is deleted, or replaced by bytes, only if it still is what the caller has seen; an edit that is on its way in
@@ -116,6 +117,8 @@ class Ingest:
                 raise Stale("the file was edited meanwhile")
             outcome = _plan(current, turn.document.text, base, theirs, prefer, beside)
             if isinstance(outcome, Collided):
+                if outcome.ours.row.kind == "text":
+                    await self.keep(outcome.ours.content)  # before anything says that there is a conflict
                 await self._rooms.commit([turn], also(outcome))
                 return outcome
             return await self._carry_out(turn, outcome, theirs, actor, also, move)

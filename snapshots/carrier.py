@@ -10,7 +10,7 @@ What it promises
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 
 import msgspec
@@ -20,7 +20,7 @@ from collab import actors, bases, conflicts, paths
 from collab.bus.base import Bus
 from collab.conflicts import ConflictKind, FileConflict, Policy
 from collab.errors import Conflict, PathTaken, Quarantined, QuireError, Stale
-from collab.ids import Millis
+from collab.ids import Millis, Path
 from collab.ingest import Collided, Ingested
 from collab.merge import Hunk
 from collab.staging import Incoming
@@ -61,6 +61,7 @@ class Carrier:
     async def carry_out(self, look: Look) -> None:
         decided = await look.decisions()
         await look.ask_who(decided)
+        await self._forget(look, {finding.key(each) for each in decided})
         for each in decided:
             try:
                 if await self._settled(look, each):
@@ -74,6 +75,15 @@ class Carrier:
             else:
                 self._step("path pulled")
         await self._put_aside(look)
+
+    async def _forget(self, look: Look, there: Set[Path]) -> None:
+        """What no side has any more is nothing to decide about."""
+        for about, known in look.open.items():
+            if about not in there:
+                try:
+                    await self._commit(finding.over(look.project, known, at=self._clock(), moved=True))
+                except Stale:
+                    look.again = True
 
     async def _settled(self, look: Look, each: Decision) -> bool:
         """Whether nothing is to be done: or no more than to say that an old conflict is over."""
@@ -170,11 +180,9 @@ class Carrier:
             return [*finding.told(look.project, waiting[0]), *(look.closing or self._over(look, known))]
 
         outcome = await self._ingest.merge(row, base, theirs, look.by(each), also)
-        if isinstance(outcome, Collided):
-            await keep(self._workspace, outcome.ours)
-            for conflict in waiting:
-                await self._by_policy(look, conflict, look.rules.of_known(conflict))
-        elif (outcome.row.sha, outcome.row.mode) != (row.sha, row.mode):
+        for conflict in waiting:
+            await self._by_policy(look, conflict, look.rules.of_known(conflict))
+        if isinstance(outcome, Ingested) and (outcome.row.sha, outcome.row.mode) != (row.sha, row.mode):
             look.merged[outcome.row.path] = look.by(each)
 
     async def _create(self, look: Look, each: Decision) -> None:
@@ -183,7 +191,11 @@ class Carrier:
         theirs = await look.pushed(each.theirs)
         await keep(self._workspace, theirs)
         gone_row = await self._tombstone(look, each)
-        found = self._found(look, each, await self._id(look, each)) if each.do == "restore" else None
+        found = None
+        if each.do == "restore":
+            assert each.base is not None
+            await keep(self._workspace, await look.committed(look.held[each.base.path]))
+            found = self._found(look, each, await self._id(look, each))
 
         def also(outcome: Ingested | Collided) -> Sequence[Change]:
             assert isinstance(outcome, Ingested)
@@ -220,13 +232,16 @@ class Carrier:
     # -- conflicts ---------------------------------------------------------------------------------------------------
 
     async def _conflict(self, look: Look, each: Decision) -> None:
-        found = self._found(look, each, await self._id(look, each))
         if each.theirs is not None:
             await keep(self._workspace, await look.pushed(each.theirs))
         if each.base is not None:
             await keep(self._workspace, await look.committed(look.held[each.base.path]))
         if each.ours is not None:
-            await keep(self._workspace, await self._workspace.contents.read(look.rows[each.ours.path]))
+            # As it is by now: what the conflict names must be what is kept.
+            ours = await self._workspace.contents.read(look.rows[each.ours.path])
+            await keep(self._workspace, ours)
+            each = replace(each, ours=replace(each.ours, sha=ours.row.sha, mode=ours.row.mode))
+        found = self._found(look, each, await self._id(look, each))
         await self._commit([*finding.told(look.project, found), *look.closing])
         await self._by_policy(look, found, found.policy)
 

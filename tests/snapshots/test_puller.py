@@ -12,7 +12,7 @@ from collab.errors import Conflict, NotFound
 from collab.ids import Path
 from snapshots import journal
 from tests.collab.peers import Peer
-from tests.snapshots.git import git
+from tests.snapshots.git import blob_sha, git
 from tests.snapshots.house import ALICE, BOB, House, house
 from tests.snapshots.pulls import TEN, Copy, all_of, committed, conflict, ended, goes_out, pull, settle
 
@@ -747,3 +747,31 @@ async def test_a_conflict_says_who_pushed(home: House, bob: Copy) -> None:
     await home.write("a.md", "one\n")
     await pull(home)
     assert (await home.workspace.stat(home.project, Path("a.md"))).updated_by == found.pushed_by
+
+
+async def test_every_side_that_a_conflict_names_is_kept(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n", b_md="b\n", c_md="c\n")
+    bob.fresh().write("a.md", "bob\n").write("c.md", "bob\n").run("rm", "-q", "b.md").push("--force")
+    await home.workspace.delete(home.project, Path("a.md"), ALICE)
+    await home.write("b.md", "alice\n")
+    await home.write("c.md", "alice\n")
+    await pull(home)
+    found = await conflicts.still_open(home.store, home.project.id)
+    assert [each.kind for each in found] == ["delete/modify", "modify/delete", "modify/modify"]
+    for each in found:
+        for side in (each.base, each.ours, each.theirs):
+            kept = await home.snapshotter.settling.kept(side)
+            assert side is None or blob_sha(kept or b"") == side.sha
+
+
+async def test_a_conflict_about_what_no_side_has_any_more_is_over(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n")
+    await home.write("Docs/a.md", "alice\n")
+    bob.fresh().write("docs/b.md", "bob\n").push()
+    await pull(home)
+    assert (await conflict(home)).kind == "add/add"
+    await home.workspace.delete(home.project, Path("Docs/a.md"), ALICE)
+    bob.fresh().run("rm", "-q", "docs/b.md").push()
+    assert (await pull(home)).conflicts == ()
+    assert set(await home.files()) == {"a.md"}
+    await goes_out(home)
