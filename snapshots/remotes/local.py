@@ -66,8 +66,16 @@ Step = Callable[[str], None]
 T = TypeVar("T")
 
 
+Moved = Callable[[pathlib.Path], None]
+"""Called, in any thread, with the repository whose branch is about to move, has moved, or is seen to have been moved."""
+
+
 def no_step(name: str) -> None:
     """Nothing happens between the steps."""
+
+
+def nobody_asks(path: pathlib.Path) -> None:
+    """Nobody wants to know what has moved."""
 
 
 class LocalRemote:
@@ -80,6 +88,7 @@ class LocalRemote:
         *,
         step: Step = no_step,
         lock: anyio.Lock | None = None,
+        moved: Moved = nobody_asks,
     ) -> None:
         if not check_ref_format(Ref(b"refs/heads/" + branch.encode())):
             raise Invalid(f"{branch!r} is no name for a branch", field="branch")
@@ -87,9 +96,11 @@ class LocalRemote:
         self.branch = branch
         self._step = step
         self._lock = lock or anyio.Lock()
+        self._moved = moved
+        self._seen: bytes | None = None
 
     def on(self, branch: str) -> LocalRemote:
-        return LocalRemote(self.path, branch, step=self._step, lock=self._lock)
+        return LocalRemote(self.path, branch, step=self._step, lock=self._lock, moved=self._moved)
 
     async def begin(self, at: CommitSha) -> CommitSha:
         return await self._run(lambda: self._begin(at))
@@ -212,6 +223,9 @@ class LocalRemote:
 
     def _peek(self) -> CommitSha | None:
         found = self._refs().read_ref(self._ref)
+        if found != self._seen:
+            self._seen = found
+            self._moved(self.path)
         return CommitSha(found.decode()) if found else None
 
     def _begin(self, at: CommitSha) -> CommitSha:
@@ -257,6 +271,7 @@ class LocalRemote:
 
     def _move(self, parent: CommitSha | None, commit: CommitSha) -> None:
         """Moves the branch from `parent` to `commit`, or not at all."""
+        self._moved(self.path)
         give_up = time.monotonic() + LOCK_PATIENCE
         while True:
             try:
@@ -269,6 +284,7 @@ class LocalRemote:
                 time.sleep(0.02)
         if not moved:
             raise BranchMoved(self.branch, parent, self._head())
+        self._moved(self.path)
         sync_directory((self.path / os.fsdecode(self._ref)).parent)
         self._step("branch moved")
 
@@ -333,12 +349,16 @@ class LocalRemotes:
 
     Which project a repository belongs to stands in its own config (`quire.project`), so that it follows its project to
     another name, and a new project never adopts the repository of an old one: that is set aside as `{name}.{id}.git`.
+
+    `moves` counts, for each folder, how often its branches were moved, or seen to be, before the move and after it: equal counts at
+    two moments say that nothing moved in between that was not under way at both.
     """
 
     def __init__(self, root: pathlib.Path, *, step: Step = no_step) -> None:
         self.root = root
         self._step = step
         self._started = time.time()
+        self.moves: dict[str, int] = {}
         self._open: dict[ProjectId, LocalRemote] = {}
         self._lock = anyio.Lock()
 
@@ -357,7 +377,7 @@ class LocalRemotes:
                 return found
             await anyio.to_thread.run_sync(self._place, project, path)
             branch = await anyio.to_thread.run_sync(head_branch, path)
-            self._open[project.id] = LocalRemote(path, branch, step=self._step)
+            self._open[project.id] = LocalRemote(path, branch, step=self._step, moved=self._moved)
             return self._open[project.id]
 
     def incoming(self, job: str) -> pathlib.Path:
@@ -385,11 +405,16 @@ class LocalRemotes:
         for remote in self._open.values():
             await remote.aclose()
 
+    def _moved(self, path: pathlib.Path) -> None:
+        self.moves[path.name] = self.moves.get(path.name, 0) + 1
+
     def _place(self, project: Project, path: pathlib.Path) -> None:
+        self._moved(path)
         if path.exists() and (owner := owner_of(path)) != project.id:
             path.rename(path.with_name(f"{project.name}.{owner or 'unknown'}.git"))
         if not path.exists() and (known := self._find(project.id)) is not None:
             known.rename(path)
+            self._moved(known)
         if not path.exists():
             init(path, owner=project.id)
         sweep(path, before=self._started)
@@ -405,6 +430,7 @@ class LocalRemotes:
         shutil.rmtree(path)
         own(incoming, project.id)
         incoming.rename(path)
+        self._moved(path)
         sync_directory(self.root)
 
     def _find(self, project: ProjectId) -> pathlib.Path | None:
@@ -416,6 +442,7 @@ class LocalRemotes:
             going = known.with_name(f".{known.name}.removed")
             shutil.rmtree(going, ignore_errors=True)
             known.rename(going)
+            self._moved(known)
             shutil.rmtree(going)
 
 

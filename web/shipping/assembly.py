@@ -1,0 +1,118 @@
+"""The continuous backup of one data directory, put together.
+
+Below the data directory, `backup/` holds what waits to be shipped (web.shipping.spool), `backup/holder` says who this data directory
+is, and `backup/succeeds` whom it was restored from.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+
+from collab.ids import Millis
+from collab.objects.base import ObjectStore
+from collab.store.pages import Pages
+from web.private import read_or_make, write_private
+from web.shipping import layout
+from web.shipping.collector import Collector, Cut, Step, no_step
+from web.shipping.layout import Copy
+from web.shipping.lease import LAPSE, LOOK, Lease, Me
+from web.shipping.repositories import Moves, Repositories
+from web.shipping.shipper import Observer, Pace, Shipper
+from web.shipping.spool import Spool
+
+FOLDER: Final = "backup"
+HOLDER: Final = "holder"
+SUCCEEDS: Final = "succeeds"
+KEYS: Final = ("secret", "secret-key", "root-token")
+"""Files of the data directory that open doors: they go along only when they are asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a backup goes. `keeps_objects`: files that are not text lie there anyway, so they need not be brought."""
+
+    objects: ObjectStore
+    name: str
+    keeps_objects: bool
+
+
+def assemble(
+    data: pathlib.Path,
+    pages: Pages,
+    place: Place,
+    *,
+    epoch: int,
+    moves: Callable[[], Moves],
+    clock: Callable[[], Millis],
+    pace: Pace,
+    with_keys: bool = False,
+    online: bool = True,
+    observer: Observer | None = None,
+    lapse: float = LAPSE,
+    look: float = LOOK,
+    step: Step = no_step,
+) -> Shipper:
+    """Blocks: it reads and makes files."""
+    folder = data / FOLDER
+    spool = Spool(folder)
+    repositories = Repositories(data / "git", spool, moves)
+    succeeds = folder / SUCCEEDS
+    me = Me(
+        holder=read_or_make(folder / HOLDER, lambda: secrets.token_hex(16)),
+        run=f"{os.getpid()}-{secrets.token_hex(4)}",
+        host=socket.gethostname(),
+        epoch=epoch,
+        succeeds=succeeds.read_text().strip() if succeeds.exists() else None,
+    )
+
+    def describe(cut: Cut, pieces: Sequence[str], size: int) -> Copy:
+        return Copy(
+            format=layout.FORMAT,
+            version=version("quire-server"),
+            generation=cut.generation,
+            number=cut.number,
+            at=cut.pinned.mark.at,
+            made_at=clock(),
+            epoch=epoch,
+            page_size=pages.page_size,
+            size=size,
+            pieces=tuple(pieces),
+            repositories=tuple(cut.repositories),
+            objects="objects/" if place.keeps_objects else layout.OBJECTS,
+            files=dict(_keys(data)) if with_keys else {},
+        )
+
+    return Shipper(
+        pages,
+        Collector(pages, repositories, spool, clock=clock, step=step),
+        spool,
+        repositories,
+        place.objects,
+        Lease(place.objects, me, lapse=lapse, look=look),
+        where=place.name,
+        describe=describe,
+        clock=clock,
+        pace=pace,
+        observer=observer,
+        online=online,
+        step=step,
+    )
+
+
+def note_predecessor(data: pathlib.Path, holder: str) -> None:
+    """`data` was restored from what `holder` had shipped, and takes its place."""
+    folder = data / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    write_private(folder / SUCCEEDS, holder + "\n")
+
+
+def _keys(data: pathlib.Path) -> Mapping[str, bytes]:
+    found = (data / name for name in KEYS)
+    return {path.name: path.read_bytes() for path in found if path.exists()}
