@@ -94,6 +94,10 @@ class Ingest:
     async def kept(self, sha: BlobSha) -> bytes:
         return (await self._objects.get(object_key(sha))).content
 
+    async def has(self, sha: BlobSha) -> bool:
+        """Whether the bytes are among the objects."""
+        return await self._objects.exists(object_key(sha))
+
     async def merge(
         self,
         row: Row,

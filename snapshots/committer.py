@@ -32,6 +32,7 @@ from collab.workspace import Workspace
 from snapshots import journal
 from snapshots.journal import Branch
 from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, NewCommit, Remotes
+from snapshots.scope import within
 from snapshots.snapshot import (
     Change,
     Credit,
@@ -98,7 +99,8 @@ class Committer:
         head = await remote.head()
         waiting = await conflicts.still_open(self._store, project.id)
         names, documents = conflicts.held_back(waiting), conflicts.documents(waiting)
-        changed = [each for each in await self._workspace.changed(project) if not _among(each, names, documents)]
+        belongs, _ = within(await self._workspace.changed(project), remote.covers)
+        changed = [each for each in belongs if not _among(each, names, documents)]
         files = [change(each) for each in select(changed, chosen)]
         if not files:
             return Snapshot(number=branch.number, at=self._clock(), state="nothing", commit=head)

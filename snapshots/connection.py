@@ -18,6 +18,9 @@ from collab.store.base import ANY, Anything, PutRecord, Store
 COLLECTION: Final = "connections"
 KEY: Final = "remote"
 
+TOKEN: Final = "github"
+"""The name of a project's own token among its credentials (snapshots.secrets)."""
+
 Kind = Literal["github", "git"]
 
 
@@ -34,6 +37,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which files below `folder` belong to the project, as in a .gitignore; none: every one."""
     id: int | None = None
     """GitHub's id of the repository, which stays when it is renamed."""
+    clone: str = ""
+    """The address that git knows the repository by, on GitHub."""
     installation: int | None = None
     """Of the GitHub App; None: a token."""
     pull_request: bool = False

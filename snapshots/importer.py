@@ -37,6 +37,7 @@ from collab.large import Large
 from collab.store.base import Change, Project, PutRecord, Row
 from collab.workspace import Incoming, LargeIncoming, Workspace
 from snapshots import journal, trees
+from snapshots.connection import connection
 from snapshots.journal import Branch
 from snapshots.snapshotter import Snapshotter
 from snapshots.sources import Batch, Done, Failed, File, Limits, Note, Phase, Request, Skipped, Source
@@ -321,6 +322,11 @@ class Importer:
         running.job = published
 
     async def _with_history(self, running: _Import, branch: str, commit: str | None) -> list[Change]:
+        if await connection(self._store, running.project.id) is not None:
+            running.notes.append(
+                "The history was not brought, because the project is connected to a repository elsewhere."
+            )
+            return []
         known = await journal.branch(self._store, running.project.id)
         head = await (await self._remotes.of(running.project)).head()
         if head is not None or journal.known(known) is not None:

@@ -181,7 +181,7 @@ async def look_at(
     store = workspace.store
     held = await bases.bases(store, project.id)
     rows = [await _as_it_is(workspace, row, held.get(row.path)) for row in await store.tree(project.id)]
-    theirs = {path: entry for path, entry in (await commits.tree(head)).items() if _can_be(path)}
+    theirs = {path: entry for path, entry in (await commits.tree(head)).items() if can_be(path)}
     waiting = await conflicts.still_open(store, project.id)
     return Look(
         workspace=workspace,
@@ -206,7 +206,7 @@ async def _as_it_is(workspace: Workspace, row: Row, base: Base | None) -> Row:
     return row if base is None else replace(row, sha=base.sha, mode=base.mode)
 
 
-def _can_be(path: Path) -> bool:
+def can_be(path: Path) -> bool:
     """Whether git would check it out. What it would not stays in the repository, and nowhere else."""
     try:
         paths.check_carried(paths.to_bytes(path))

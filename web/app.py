@@ -43,7 +43,6 @@ from web.sockets import nowhere, sync
 if TYPE_CHECKING:
     from collab.workspace import Workspace
     from snapshots.follower import Follower
-    from snapshots.remotes.github_hub import Hub
     from snapshots.secrets import Sealer
     from snapshots.snapshotter import Snapshotter
 
@@ -179,9 +178,12 @@ def create_app(settings: Settings, *, adapters: Open = on_disk) -> Quire:
 async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: contextlib.AsyncExitStack) -> Services:
     from collab.rooms import Rooms
     from collab.workspace import Workspace
+    from snapshots.committer import Committer
+    from snapshots.connecting import Connecting
     from snapshots.importer import Importer
     from snapshots.listener import Listener
     from snapshots.polling import Polling
+    from snapshots.remotes.connected import ConnectedRemotes
     from snapshots.remotes.github_accounts import Accounts
     from snapshots.remotes.local import LocalRemotes
     from snapshots.schedule import Pace
@@ -190,7 +192,15 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     from snapshots.sources import Limits
 
     parts = await adapters(settings, stack)
-    remotes = LocalRemotes(settings.data / "git")
+    sealer = await anyio.to_thread.run_sync(_sealer, settings)
+    remotes = ConnectedRemotes(
+        LocalRemotes(settings.data / "git"),
+        parts.store,
+        sealer,
+        clock=now,
+        api=settings.github_api,
+        token=settings.github_token,
+    )
     stack.push_async_callback(remotes.aclose)
     identity = await Identity.open(parts.store, settings, now)
     rooms = await stack.enter_async_context(Rooms(parts.store, parts.bus, observer=metrics))
@@ -205,6 +215,16 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     if follower is not None:
         loop.start_soon(follower.run)
     stack.push_async_callback(_last_snapshot, snapshotter, follower, settings.shutdown_timeout)
+    connecting = Connecting(
+        workspace,
+        remotes,
+        sealer,
+        parts.bus,
+        paused=snapshotter.paused,
+        recover=Committer(workspace, remotes, parts.bus, clock=now).recover,
+        pull=snapshotter.pull,
+        clock=now,
+    )
     limits = Limits(file=settings.max_file)
     importer = Importer(workspace, snapshotter, folder=settings.data / "tmp", clock=now, limits=limits)
     await stack.enter_async_context(importer)
@@ -212,10 +232,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     stack.callback(tasks.cancel_scope.cancel)
     once = Once(parts.store, now)
     tasks.start_soon(once.sweep)
-    sealer = await _sealer(settings)
-    accounts = Accounts(
-        parts.store, sealer, api=settings.github_api, clock=now, hub=_ways(settings, parts.store, sealer)
-    )
+    accounts = Accounts(parts.store, sealer, api=settings.github_api, clock=now, hub=remotes.way)
     listener = Listener(
         parts.store,
         snapshotter,
@@ -235,8 +252,9 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         snapshotter=snapshotter,
         follower=follower,
         importer=importer,
+        connecting=connecting,
         listener=listener,
-        serving=Serving(remotes, remotes),
+        serving=Serving(remotes.local, remotes),
         packing=Packing(settings.git_at_once),
         accounts=accounts,
         identity=identity,
@@ -262,29 +280,16 @@ def _follower(settings: Settings, parts: Adapters, workspace: Workspace) -> Foll
     return Follower(materialiser, sweeper, parts.store, parts.bus, where=str(settings.objects), clock=now, pace=pace)
 
 
-async def _sealer(settings: Settings) -> Sealer:
+def _sealer(settings: Settings) -> Sealer:
+    """Seals with QUIRE_SECRET_KEY, else with the data directory's own key, which is made when it is not there. What the own key
+    has sealed opens as long as it lies there."""
     from snapshots.secrets import Sealer, fresh_key
 
-    keys = settings.secret_key
-    if keys is None:
-        keys = await anyio.to_thread.run_sync(read_or_make, settings.data / "secret-key", fresh_key)
-    return Sealer(*keys.split(","))
-
-
-def _ways(settings: Settings, store: Store, sealer: Sealer) -> Callable[[int | None], Awaitable[Hub]]:
-    """An installation's way to GitHub, or that of the server's own token."""
-
-    async def way(installation: int | None) -> Hub:
-        from snapshots.remotes.github_app import app_credential
-        from snapshots.remotes.github_hub import Credential, Hub, PersonalToken
-
-        if installation is None:
-            credential: Credential = PersonalToken(settings.github_token or "")
-        else:
-            credential = app_credential(store, sealer, installation, clock=now, api=settings.github_api)
-        return Hub(credential, clock=now, api=settings.github_api)
-
-    return way
+    own = settings.data / "secret-key"
+    given = settings.secret_key.split(",") if settings.secret_key is not None else []
+    if not given or own.exists():
+        given.append(read_or_make(own, fresh_key))
+    return Sealer(*given)
 
 
 def _millis(seconds: float) -> int | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collab.rooms import Rooms
     from collab.store.base import Store
     from collab.workspace import Workspace
+    from snapshots.connecting import Connecting
     from snapshots.follower import Follower
     from snapshots.importer import Importer
     from snapshots.listener import Listener
@@ -46,6 +47,7 @@ class Services:
     follower: Follower | None
     """None where snapshots are git's alone."""
     importer: Importer
+    connecting: Connecting
     listener: Listener
     serving: Serving
     packing: Packing

@@ -7,8 +7,8 @@ from snapshots.remotes import github_calls as calls
 from snapshots.remotes.base import NewCommit
 from snapshots.remotes.github_calls import quoted
 from snapshots.remotes.github_hub import UNTOLD, Answer
-from snapshots.remotes.github_repository import Repository
-from snapshots.remotes.refusals import BranchProtected, FilesRefused, RemoteForbidden
+from snapshots.remotes.github_repository import Repository, archived, read_only
+from snapshots.remotes.refusals import BranchProtected, FilesRefused
 
 
 async def why(
@@ -18,11 +18,9 @@ async def why(
     await repository.verify()
     facts = repository.facts
     if facts.archived:
-        return RemoteForbidden(
-            f"{facts.name} is archived, and takes no commits: unarchive it, or connect to another one."
-        )
+        return archived(facts.name)
     if facts.may_push is False:
-        return RemoteForbidden(f"The token may not write to {facts.name}: give it that permission.")
+        return read_only(facts.name)
     workflows = [path for path in (new.writes if new else ()) if path.startswith(calls.WORKFLOWS)]
     if workflows and answer.status in (403, 404):
         return FilesRefused(dict.fromkeys(workflows, "workflow"))

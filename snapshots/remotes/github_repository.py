@@ -14,7 +14,7 @@ from typing import Any, Final
 from collab.ids import BlobSha, Millis
 from snapshots.budget import Kind
 from snapshots.remotes.github_hub import Answer, Hub
-from snapshots.remotes.refusals import RemoteGone, RemoteUnreachable
+from snapshots.remotes.refusals import RemoteForbidden, RemoteGone, RemoteUnreachable
 
 MOVED: Final = frozenset({301, 302, 307, 308})
 
@@ -113,6 +113,33 @@ async def find(hub: Hub, name: str) -> Repository:
         if not answer.ok:
             raise gone(name)
         return Repository(hub, _facts(answer.body))
+
+
+def check(facts: Facts) -> None:
+    """`RemoteForbidden` when commits cannot go there, by what GitHub says of it."""
+    if facts.archived:
+        raise archived(facts.name)
+    if facts.may_push is False:
+        raise read_only(facts.name)
+
+
+async def may_write(repository: Repository) -> None:
+    """Finds out, which for some tokens GitHub does not say: it is asked to make the empty blob, which nobody sees. An empty
+    repository makes none before its first commit; there, what GitHub says is all that is known."""
+    async with repository.hub.session():
+        body = {"content": "", "encoding": "utf-8"}
+        answer = await repository.send("POST", "/git/blobs", kind="content", json=body)
+        if answer.status in (403, 404):
+            check(await repository.follow())
+            raise read_only(repository.facts.name)
+
+
+def archived(name: str) -> RemoteForbidden:
+    return RemoteForbidden(f"{name} is archived, and takes no commits: unarchive it, or connect to another one.")
+
+
+def read_only(name: str) -> RemoteForbidden:
+    return RemoteForbidden(f"The token may not write to {name}: give it that permission.")
 
 
 def gone(name: str) -> RemoteGone:

@@ -16,15 +16,22 @@ from collab.rooms import Rooms
 from collab.store.base import Project, Store
 from collab.store.memory import MemoryStore
 from collab.workspace import Workspace
+from snapshots.committer import Committer
+from snapshots.connecting import Connecting
 from snapshots.importer import Importer
+from snapshots.remotes.connected import ConnectedRemotes
+from snapshots.remotes.github_hub import Credential, Hub
 from snapshots.remotes.local import LocalRemotes
 from snapshots.schedule import Pace
+from snapshots.secrets import Sealer
 from snapshots.snapshotter import Snapshotter
 from snapshots.sources import Limits
 
 ALICE = ActorId("alice")
 BOB = ActorId("bob")
 BOT = ActorId("bot")
+
+SEALER = Sealer("what seals in tests " * 2)
 
 
 class Clock:
@@ -45,7 +52,8 @@ class House:
     store: Store
     bus: LocalBus
     workspace: Workspace
-    remotes: LocalRemotes
+    remotes: ConnectedRemotes
+    connecting: Connecting
     snapshotter: Snapshotter
     importer: Importer
     project: Project
@@ -75,6 +83,7 @@ async def house(
     pace: Pace | None = None,
     step: Callable[[str], None] | None = None,
     limits: Limits | None = None,
+    make_hub: Callable[[Credential], Hub] | None = None,
 ) -> AsyncIterator[House]:
     """On `store` (else on one in memory), with a project `notes` in it."""
     clock = clock or Clock()
@@ -89,10 +98,21 @@ async def house(
         await store.commit(changes=[put(actor)])
     async with Rooms(store, bus) as rooms:
         workspace = Workspace(store, objects, rooms, bus, clock)
-        remotes = LocalRemotes(root / "git", step=step or (lambda name: None))
-        snapshotter = Snapshotter(
-            workspace, remotes, bus, clock=clock, pace=pace, step=step or (lambda name: None), chance=lambda: 0.0
+        step = step or (lambda name: None)
+        local = LocalRemotes(root / "git", step=step)
+        remotes = ConnectedRemotes(local, store, SEALER, clock=clock, api="http://github.invalid", make_hub=make_hub)
+        snapshotter = Snapshotter(workspace, remotes, bus, clock=clock, pace=pace, step=step, chance=lambda: 0.0)
+        connecting = Connecting(
+            workspace,
+            remotes,
+            SEALER,
+            bus,
+            paused=snapshotter.paused,
+            recover=Committer(workspace, remotes, bus, clock=clock).recover,
+            pull=snapshotter.pull,
+            clock=clock,
+            step=step,
         )
         async with Importer(workspace, snapshotter, folder=root / "importing", clock=clock, limits=limits) as importer:
             project = await store.project("notes") or await workspace.create_project("notes", ALICE)
-            yield House(store, bus, workspace, remotes, snapshotter, importer, project, root, clock)
+            yield House(store, bus, workspace, remotes, connecting, snapshotter, importer, project, root, clock)
