@@ -263,11 +263,18 @@ def _decide(track: Track, ours_at: Mapping[Path, Side], theirs_at: Mapping[Path,
 
 
 def _blocked(decided: Sequence[Decision], ours: Mapping[Path, Side], theirs: Mapping[Path, Side]) -> list[Decision]:
-    """What would have to stand where something of ours stays."""
-    leaving = {each.ours.path for each in decided if each.ours is not None and (each.do == "delete" or each.move)}
-    staying = Standing(path for path in ours if path not in leaving)
-    alone = Standing(path for path in ours if path not in leaving and path not in theirs)
-    return [_stopped(each, staying, alone, theirs) for each in decided]
+    """What would have to stand where something of ours stays. What is stopped stays itself, and may stop others."""
+    while True:
+        leaving = _leaving(decided)
+        staying = Standing(path for path in ours if path not in leaving)
+        alone = Standing(path for path in ours if path not in leaving and path not in theirs)
+        decided = [_stopped(each, staying, alone, theirs) for each in decided]
+        if _leaving(decided) == leaving:
+            return list(decided)
+
+
+def _leaving(decided: Sequence[Decision]) -> set[Path]:
+    return {each.ours.path for each in decided if each.ours is not None and (each.do == "delete" or each.move)}
 
 
 def _stopped(each: Decision, staying: Standing, alone: Standing, theirs: Mapping[Path, Side]) -> Decision:

@@ -19,6 +19,7 @@ from collab.workspace import Workspace
 from snapshots.committer import Committer
 from snapshots.connecting import Connecting
 from snapshots.importer import Importer
+from snapshots.remotes.base import GitRemote
 from snapshots.remotes.connected import ConnectedRemotes
 from snapshots.remotes.github_hub import Credential, Hub
 from snapshots.remotes.local import LocalRemotes
@@ -73,6 +74,13 @@ class House:
         return {row.path: (await self.workspace.read(self.project, row.path)).content for row in rows}
 
 
+class Unconnected(ConnectedRemotes):
+    """Every project has its own repository, whatever its connection says."""
+
+    async def of(self, project: Project) -> GitRemote:
+        return await self.local.of(project)
+
+
 @contextlib.asynccontextmanager
 async def house(
     root: pathlib.Path,
@@ -84,6 +92,7 @@ async def house(
     step: Callable[[str], None] | None = None,
     limits: Limits | None = None,
     make_hub: Callable[[Credential], Hub] | None = None,
+    remotes_of: type[ConnectedRemotes] = ConnectedRemotes,
 ) -> AsyncIterator[House]:
     """On `store` (else on one in memory), with a project `notes` in it."""
     clock = clock or Clock()
@@ -100,7 +109,7 @@ async def house(
         workspace = Workspace(store, objects, rooms, bus, clock)
         step = step or (lambda name: None)
         local = LocalRemotes(root / "git", step=step)
-        remotes = ConnectedRemotes(local, store, SEALER, clock=clock, api="http://github.invalid", make_hub=make_hub)
+        remotes = remotes_of(local, store, SEALER, clock=clock, api="http://github.invalid", make_hub=make_hub)
         snapshotter = Snapshotter(workspace, remotes, bus, clock=clock, pace=pace, step=step, chance=lambda: 0.0)
         connecting = Connecting(
             workspace,

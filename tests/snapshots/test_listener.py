@@ -20,7 +20,7 @@ from snapshots.remotes.base import CommitSha
 from tests.harness import hooks
 from tests.harness.hooks import Delivery
 from tests.snapshots.git import git
-from tests.snapshots.house import House, house
+from tests.snapshots.house import House, Unconnected, house
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ class Ear:
 
 @pytest.fixture
 async def ear(tmp_path: pathlib.Path) -> AsyncIterator[Ear]:
-    async with house(tmp_path) as at, anyio.create_task_group() as tasks:
+    async with house(tmp_path, remotes_of=Unconnected) as at, anyio.create_task_group() as tasks:
         await at.write("a.txt", "one\n")
         await at.snapshotter.snapshot(at.project)
         await at.store.commit(changes=[connection.put(at.project.id, CONNECTED)])

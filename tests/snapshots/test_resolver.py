@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -217,9 +218,13 @@ def trees_of(draw: st.DrawFn, documents: bool) -> Tree:
 
 
 def done(base: Tree, ours: Tree, found: list[Decision]) -> tuple[Tree, Tree]:
-    """What a pull makes of it. What is in conflict stays as it is; a merge is one here, for its own sake."""
+    """What a pull makes of it. What is in conflict stays as it is; a merge is one here, for its own sake, but goes where
+    theirs has it before."""
     after_base, after_ours = dict(base), dict(ours)
     for each in found:
+        if each.do == "merge" and each.move and each.ours is not None and each.base is not None:
+            after_ours[each.move] = replace(after_ours.pop(each.ours.path), path=each.move)
+            after_base[each.move] = replace(after_base.pop(each.base.path), path=each.move)
         if each.do in ("conflict", "merge", "restore"):
             continue
         if each.base is not None and (
@@ -263,3 +268,12 @@ def test_every_path_is_decided_once_and_again_is_nothing_more(base: Tree, ours: 
 
 def backwards(each: Mapping[Path, Side]) -> Tree:
     return dict(reversed(list(each.items())))
+
+
+def test_what_stays_because_its_own_way_is_blocked_blocks_others() -> None:
+    """b was renamed to a, where another file of ours stands; so b stays, and b/c has no place."""
+    found = resolve(tree(b="A"), tree(a="A", b="A"), tree(a="A", b__c="A"), CONTENT.get)
+    assert [(each.path, each.do, each.kind) for each in found if each.do != "nothing"] == [
+        ("b", "conflict", "rename"),
+        ("b/c", "conflict", "type"),
+    ]
