@@ -259,6 +259,8 @@ def _decide(track: Track, ours_at: Mapping[Path, Side], theirs_at: Mapping[Path,
         return made
     if our_move:
         return replace(made, do="conflict", kind="rename")
+    if do == "conflict":
+        return made
     return replace(made, move=theirs.path)
 
 

@@ -277,3 +277,12 @@ def test_what_stays_because_its_own_way_is_blocked_blocks_others() -> None:
         ("b", "conflict", "rename"),
         ("b/c", "conflict", "type"),
     ]
+
+
+def test_what_is_in_conflict_goes_nowhere() -> None:
+    """Theirs renamed it and made it executable, ours made it a symlink."""
+    base = {Path("a"): Side(Path("a"), SHAS["A"], FILE, DocumentId("a"))}
+    ours = {Path("a"): Side(Path("a"), SHAS["B"], LINK, DocumentId("a"))}
+    theirs = {Path("b"): Side(Path("b"), SHAS["A"], SCRIPT)}
+    (only,) = resolve(base, ours, theirs, CONTENT.get)
+    assert (only.do, only.kind, only.move) == ("conflict", "type", None)
