@@ -53,7 +53,7 @@ from collab.tree import FILE_MODE, Reshape, Tree, again, deleted, event, exact, 
 from collab.turn import Turn
 from collab.unified import unified
 from collab.wish import Kind, Taken, Turned, TurnFile, TurnRecord, Wish, check
-from collab.writing import By, Content, Planned, Writing, check_mode, sha
+from collab.writing import By, Content, Planned, Writing, check_mode, sha, whole
 
 COLLECTION: Final = "turns"
 
@@ -182,6 +182,8 @@ class Turns:
     # -- outside of the rooms ----------------------------------------------------------------------------------------
 
     async def _ready(self, project: Project, wish: Wish) -> _File:
+        if wish.back is not None:
+            return await self._back(project, wish, wish.back)
         row = await self._store.at_path(project.id, wish.path)
         if row is None and (wish.base is not None or wish.content is None):
             row = await self._contents.resolve(project.id, wish.path)  # where the old path leads
@@ -195,6 +197,15 @@ class Turns:
             return _File(path=wish.path, row=row, delete=True, untouched=None if base is None else base.row.sha)
         content = await self._content(row, wish, base)
         return _File(path=wish.path, row=row, to=wish.to, content=content, force=wish.force)
+
+    async def _back(self, project: Project, wish: Wish, document: DocumentId) -> _File:
+        row = await self._store.document(document)
+        if row is None or row.project != project.id or row.deleted_at is None:
+            raise NotFound(f"{paths.show(wish.path)} is not among the deleted files", field="path")
+        file = _File(path=row.path, row=row, to=wish.path, back=True)
+        if wish.content is not None:
+            file.content = await self._writing.prepare(row, wish.content, mode=wish.mode)
+        return file
 
     async def _new(self, wish: Wish, content: bytes) -> _File:
         check_mode(content, wish.mode)
@@ -314,7 +325,10 @@ class Turns:
                 field="base",
                 details={"sha": sha(turn), "hunks": []},
             )
-        if each.content is not None:
+        if each.content is not None and each.back:
+            data, mode = each.content.data, each.content.mode
+            each.planned = whole(turn, data, sha_of(data), turn.row.mode if mode is None else mode)
+        elif each.content is not None:
             if each.content.if_match is None and not each.force:
                 await self._writing.check_blind(turn, actor)
             each.planned = await self._writing.plan(turn, each.content)

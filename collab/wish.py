@@ -40,6 +40,8 @@ class Wish:
     create: bool = False
     force: bool = False
     """Content without a base, though others are at work on the file."""
+    back: DocumentId | None = None
+    """A deleted document that is to stand at `path` again, with its history; and with `content`, if that is given."""
 
 
 class TurnFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -107,6 +109,7 @@ def _check_one(wish: Wish, place: str) -> None:
             ("edits", bool(wish.edits)),
             ("content", wish.content is not None),
             ("delete", wish.delete),
+            ("back", wish.back is not None and wish.content is None),
         )
         if is_asked
     ]

@@ -17,7 +17,15 @@ AGENT = ActorId("agent")
 
 
 def typed(position: int, at: int, actor: ActorId, turn: str | None = None) -> Line:
-    return Position(position), Millis(at), EntryKind.UPDATE, actor, None, None if turn is None else TurnId(turn), b"\0\0"
+    return (
+        Position(position),
+        Millis(at),
+        EntryKind.UPDATE,
+        actor,
+        None,
+        None if turn is None else TurnId(turn),
+        b"\0\0",
+    )
 
 
 def test_a_session_ends_with_a_pause_and_a_turn_stands_by_itself() -> None:

@@ -92,7 +92,7 @@ async def test_what_is_about_the_whole_project_is_refused(
     body = {"role": "admin", "paths": ["docs/**"]}
     token = (await root.post(f"{notes}/tokens", json=body)).json()["token"]
     path = each.path.replace("{project}", notes.rpartition("/")[2])  # type: ignore[attr-defined]
-    for name in ("id", "number", "turn", "secret"):
+    for name in ("id", "number", "turn", "secret", "name"):
         path = path.replace(f"{{{name}}}", "none")
     async with quire.client(token) as admin:
         refused = await admin.request(each.method, f"http://quire.test/api/v1{path}")  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -18,11 +18,11 @@ from collab.errors import Conflict, Invalid, NotFound
 from collab.ids import BlobSha, DocumentId, Path, Position
 from collab.store.base import DocumentKind, Row
 from collab.tree import directories
-from snapshots.past import Past
 from snapshots.remotes.base import CommitSha
 from web import bodies, downloads, mime
 from web.api import given
 from web.api.endpoint import Call, Endpoints, Query, json_answer
+from web.api.moments import moment, past
 from web.api.shapes import Directory, FileRow, refs, rows, stood
 from web.errors import PreconditionFailed
 
@@ -102,8 +102,9 @@ async def list_files(call: Call[None, TreeQuery]) -> Response:
         raise Invalid(f"limit is {query.limit}: give 1 to {LISTED_MOST}", field="limit")
     if query.depth not in (None, 1):
         raise Invalid(f"depth is {query.depth}: give 1 for one directory", field="depth")
-    commit = given.commit(query.at)
-    page = await (_page(call) if commit is None else _page_of(call, commit))
+    at = await moment(call, query.at)
+    commit = given.commit(at)
+    page = await (_page(call, at) if commit is None else _page_of(call, commit))
     headers = {"etag": page.tag, "cache-control": "no-cache", **_next(call, page.last)}
     if matches(call.request.headers.get("if-none-match"), page.tag):
         return Response(status_code=304, headers=headers)
@@ -124,7 +125,7 @@ class Page:
     tag: str
 
 
-async def _page(call: Call[None, TreeQuery]) -> Page:
+async def _page(call: Call[None, TreeQuery], at: str | None) -> Page:
     query = call.query
     after = _after(query.cursor)
     page = await call.services.workspace.tree(
@@ -133,7 +134,7 @@ async def _page(call: Call[None, TreeQuery]) -> Page:
         depth=query.depth,
         limit=query.limit,
         cursor=None if after is None else paths.show(after),
-        at=query.at,
+        at=at,
         among=call.among,
     )
     last = None if page.cursor is None else paths.parse(page.cursor)
@@ -156,10 +157,6 @@ async def _page_of(call: Call[None, TreeQuery], commit: CommitSha) -> Page:
     names = await refs(call.services.store, (each.by for each in chosen if each.by is not None))
     last = chosen[-1].path if len(chosen) < len(found) else None
     return Page([stood(each, names) for each in chosen], below, last, f'"{commit}"')
-
-
-def past(call: Call[Any, Any]) -> Past:
-    return Past(call.services.workspace, call.services.snapshotter.remotes)
 
 
 def _after(cursor: str | None) -> Path | None:
@@ -196,11 +193,12 @@ async def read_file(call: Call[None, ReadQuery]) -> Response:
     they are of a commit that an import brought along. With `QUIRE_S3_REDIRECT`, what is large and no picture, sound or film
     is answered with 307 and an address in the bucket."""
     await call.reach(call.path)
-    commit = given.commit(call.query.at)
+    at = await moment(call, call.query.at)
+    commit = given.commit(at)
     if commit is not None:
         then, content = await past(call).file(call.project, call.path, commit)
         return await _answer(call, then.path, then.kind, then.sha, then.size, content, then.document, then.position)
-    found = await call.services.workspace.open(call.project, call.path, at=call.query.at)
+    found = await call.services.workspace.open(call.project, call.path, at=at)
     row, content = found.row, None if isinstance(found, Stored) else found.content
     return await _answer(call, row.path, row.kind, row.sha, row.size, content, row.id, row.head)
 

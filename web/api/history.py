@@ -9,13 +9,14 @@ import msgspec
 from collab import paths
 from collab.contents import is_position
 from collab.errors import Invalid, NotFound
-from collab.ids import ActorId, Position
+from collab.ids import ActorId, Path, Position
 from collab.store.base import Row
 from collab.timeline import Session, sessions
 from snapshots import journal
 from snapshots.snapshot import Snapshot
 from web.api import given
 from web.api.endpoint import Call, Endpoints, Query
+from web.api.moments import moment
 from web.api.shapes import ActorRef, refs, rfc3339
 
 endpoints = Endpoints()
@@ -111,7 +112,7 @@ async def file_history(call: Call[None, HistoryQuery]) -> History:
     query = call.query
     if not 1 <= query.limit <= LISTED_MOST:
         raise Invalid(f"limit is {query.limit}: give 1 to {LISTED_MOST}", field="limit")
-    row = await found(call)
+    row = await found(call, call.path)
     upto = (
         row.head
         if query.before is None
@@ -141,7 +142,7 @@ async def file_history(call: Call[None, HistoryQuery]) -> History:
 )
 async def file_blame(call: Call[None, BlameQuery]) -> BlameInfo:
     """Who wrote every range of a text: a person, or an agent, on behalf of whom, in which turn."""
-    row = await found(call)
+    row = await found(call, call.path)
     position = await _position(call, row)
     then = await call.services.workspace.at(row, position)
     if then.row.kind != "text":
@@ -167,23 +168,19 @@ async def file_blame(call: Call[None, BlameQuery]) -> BlameInfo:
     return BlameInfo(paths.show(then.row.path), row.id, then.row.sha, position, shapes)
 
 
-async def found(call: Call[Any, Any]) -> Row:
-    """The document at the address, or what was deleted last from there."""
+async def found(call: Call[Any, Any], path: Path) -> Row:
+    """The document at a path, the one that was moved away from there, or what was deleted last from there."""
     store = call.services.store
-    row = await store.at_path(call.project.id, call.path)
-    row = (
-        row
-        or await store.led_from(call.project.id, call.path)
-        or await store.deleted_at_path(call.project.id, call.path)
-    )
+    row = await store.at_path(call.project.id, path)
+    row = row or await store.led_from(call.project.id, path) or await store.deleted_at_path(call.project.id, path)
     if row is None:
-        raise NotFound(f"there is no file {call.path!r}", field="path")
+        raise NotFound(f"there is no file {path!r}", field="path")
     call.check(row.path)
     return row
 
 
 async def _position(call: Call[None, BlameQuery], row: Row) -> Position:
-    at = call.query.at
+    at = await moment(call, call.query.at)
     commit = given.commit(at)
     if at is None:
         return row.head
