@@ -19,7 +19,9 @@ What breaks it: a remote that gives other bytes for a blob than those of its SHA
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -33,7 +35,7 @@ from collab.errors import Stale, Unavailable
 from collab.ids import ActorId, Millis, Path
 from collab.store.base import Emit, Event, Project, Store
 from collab.workspace import Workspace
-from snapshots import authors, journal, plan, policies
+from snapshots import authors, fetching, journal, plan, policies
 from snapshots.asides import Asides
 from snapshots.carrier import Carrier, Step
 from snapshots.committer import what_to_do
@@ -78,12 +80,21 @@ class Pushed:
 
 
 class Puller:
-    """`step` is called with the name of each step that has just been passed (the tests die there)."""
+    """`step` is called with the name of each step that has just been passed (the tests die there). `scratch`: a folder for what
+    lives no longer than a pull."""
 
     def __init__(
-        self, workspace: Workspace, remotes: Remotes, bus: Bus, *, clock: Callable[[], Millis], step: Step = no_step
+        self,
+        workspace: Workspace,
+        remotes: Remotes,
+        bus: Bus,
+        *,
+        clock: Callable[[], Millis],
+        step: Step = no_step,
+        scratch: pathlib.Path | None = None,
     ) -> None:
         self._workspace = workspace
+        self._scratch = scratch
         self._store: Store = workspace.store
         self._remotes = remotes
         self._bus = bus
@@ -144,7 +155,10 @@ class Puller:
     ) -> Pulled:
         merged: dict[Path, ActorId] = {}
         wrote = authors.of_commits(self._store, remote, since=journal.known(branch), until=head)
-        await self._until_done(lambda: look_at(self._workspace, project, remote, head, rules, merged, wrote))
+        await self._until_done(
+            lambda: look_at(self._workspace, project, remote, head, rules, merged, wrote),
+            elsewhere=remote.hosted is not None,
+        )
         self._step("every path pulled")
         await self._record(project, branch or Branch(remote.branch), head, expect=branch, merged=merged)
         self._step("pull recorded")
@@ -166,10 +180,12 @@ class Puller:
         await self._until_done(again)
         return tuple(merged)
 
-    async def _until_done(self, look: Callable[[], Awaitable[Look]]) -> None:
+    async def _until_done(self, look: Callable[[], Awaitable[Look]], *, elsewhere: bool = False) -> None:
+        """`elsewhere`: a host is asked for what was pushed."""
         for _ in range(LOOKS):
             found = await look()
-            await self._carrier.carry_out(found)
+            async with fetching.together(found, self._scratch) if elsewhere else nullcontext():
+                await self._carrier.carry_out(found)
             if not found.again:
                 return
         raise Unavailable("files keep changing under the pull; it goes on later")

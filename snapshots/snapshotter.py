@@ -15,6 +15,7 @@ What it promises
 from __future__ import annotations
 
 import contextlib
+import pathlib
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -98,6 +99,7 @@ class Snapshotter:
         step: Step = no_step,
         chance: Callable[[], float] = random.random,
         polling: Polling | None = None,
+        scratch: pathlib.Path | None = None,
     ) -> None:
         self.remotes = remotes
         self._workspace = workspace
@@ -105,7 +107,7 @@ class Snapshotter:
         self._clock = clock
         self.polling = polling or Polling(here=None, elsewhere=None, clock=clock)
         self._committer = Committer(workspace, remotes, bus, clock=clock, author=author, step=step)
-        self._puller = Puller(workspace, remotes, bus, clock=clock, step=step)
+        self._puller = Puller(workspace, remotes, bus, clock=clock, step=step, scratch=scratch)
         self._rounds = Rounds(
             self._store,
             bus,

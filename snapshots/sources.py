@@ -72,7 +72,15 @@ class Portable(msgspec.Struct, frozen=True, tag="portable"):
     path: str
 
 
-Source = GitFolder | GitUrl | Folder | Archive | Uploads | Portable
+class Tarball(msgspec.Struct, frozen=True, tag="tarball"):
+    """Of the tarball behind an address, the contents whose SHAs are in `wanted` (20 bytes each), each once; paths and modes
+    are not told."""
+
+    url: str
+    wanted: bytes
+
+
+Source = GitFolder | GitUrl | Folder | Archive | Uploads | Portable | Tarball
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import anyio
 import msgspec
@@ -28,6 +28,7 @@ from snapshots.sources import (
     Phase,
     Portable,
     Request,
+    Tarball,
     Uploads,
 )
 
@@ -37,6 +38,13 @@ async def reading(request: Request) -> AsyncIterator[AsyncIterator[Message]]:
     """The messages of a worker that reads `request`; the last one is `Done` or `Failed`. The worker is gone afterwards."""
     async with child.running("snapshots.worker", msgspec.msgpack.encode(request)) as worker:
         yield _messages(worker)
+
+
+async def messages_of(request: Request) -> AsyncGenerator[Message]:
+    """The same, for whoever reads to the end or closes it."""
+    async with reading(request) as messages:
+        async for message in messages:
+            yield message
 
 
 async def _messages(worker: Child) -> AsyncIterator[Message]:
@@ -80,7 +88,7 @@ def main() -> None:
 
 def _read(request: Request, tell: Callable[[Message], None]) -> Done:
     # Only the worker needs the readers.
-    from snapshots.readers import archive, folder, git, portable
+    from snapshots.readers import archive, folder, git, portable, tarball
     from snapshots.readers.batches import Batches
 
     source, bare, scratch = request.source, pathlib.Path(request.bare), pathlib.Path(request.scratch)
@@ -97,6 +105,8 @@ def _read(request: Request, tell: Callable[[Message], None]) -> Done:
             done = archive.read(source, bare, scratch, batches)
         case Portable():
             portable.read(pathlib.Path(source.path), batches)
+        case Tarball():
+            done = tarball.read(source, batches)
         case Uploads():
             tell(Phase("files", len(source.files)))
             for each in source.files:

@@ -208,7 +208,9 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     workspace = Workspace(parts.store, parts.objects, rooms, parts.bus, now)
     pace = Pace(quiet=int(settings.commit_quiet * 1000), max_age=int(settings.commit_max_age * 1000))
     polling = Polling(here=_millis(settings.poll), elsewhere=_millis(settings.github_poll), clock=now)
-    snapshotter = Snapshotter(workspace, remotes, parts.bus, clock=now, pace=pace, polling=polling)
+    snapshotter = Snapshotter(
+        workspace, remotes, parts.bus, clock=now, pace=pace, polling=polling, scratch=settings.data / "tmp"
+    )
     loop = await stack.enter_async_context(anyio.create_task_group())
     loop.start_soon(snapshotter.run)
     follower = _follower(settings, parts, workspace)

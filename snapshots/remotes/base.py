@@ -101,7 +101,9 @@ class GitRemote(Protocol):
 
     async def tree_sha(self, commit: CommitSha) -> TreeSha: ...
 
-    def blobs(self, shas: Sequence[BlobSha]) -> AsyncIterator[tuple[BlobSha, bytes]]: ...
+    def blobs(self, shas: Sequence[BlobSha]) -> AsyncIterator[tuple[BlobSha, bytes]]:
+        """Each once, in any order. Many at once cost less than one by one, the more so where they are of the commit whose
+        tree was listed last."""
 
     async def commit(self, new: NewCommit, blob: Blobs) -> Made: ...
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,8 +30,8 @@ from collab.errors import Invalid, NotFound, QuireError
 from collab.ids import BlobSha, Millis, Path
 from snapshots import trees
 from snapshots.budget import Left
+from snapshots.remotes import github_archive, github_reading
 from snapshots.remotes import github_calls as calls
-from snapshots.remotes import github_reading
 from snapshots.remotes.base import (
     Author,
     Blobs,
@@ -77,6 +78,8 @@ class GitHubRemote:
         self._seen: CommitSha | None = None
         self._trees: dict[CommitSha, TreeSha] = {}
         self._held: tuple[str, CommitSha] | None = None
+        self._listed: tuple[CommitSha, int] | None = None
+        """The commit whose files were listed last, and how many they are."""
         self._branches = {branch: self}
 
     def described(self) -> Mapping[str, object]:
@@ -156,6 +159,7 @@ class GitHubRemote:
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
         async with self._hub.session():
             found = await listing(self.repository, await self._tree_sha(commit))
+            self._listed = commit, len(found.files)
             if found.lossy:
                 raise Invalid(
                     f"{self.repository.facts.name} has files whose names are not UTF-8, which GitHub's API cannot carry: "
@@ -168,8 +172,17 @@ class GitHubRemote:
             return await self._tree_sha(commit)
 
     async def blobs(self, shas: Sequence[BlobSha]) -> AsyncIterator[tuple[BlobSha, bytes]]:
-        for n in range(0, len(shas), BLOBS_AT_ONCE):
-            batch = shas[n : n + BLOBS_AT_ONCE]
+        wanted = dict.fromkeys(shas)
+        if self._listed is not None and github_archive.worth(len(wanted), self._listed[1]):
+            async with aclosing(
+                github_archive.contents(self.repository, self._listed[0], tuple(wanted))
+            ) as found_there:
+                async for sha, content in found_there:
+                    del wanted[sha]
+                    yield sha, content
+        rest = list(wanted)
+        for n in range(0, len(rest), BLOBS_AT_ONCE):
+            batch = rest[n : n + BLOBS_AT_ONCE]
             # The client is entered and left between two yields: what a generator enters, its consumer is in as well.
             found = await github_reading.contents(self.repository, batch)
             for sha in batch:

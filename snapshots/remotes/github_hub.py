@@ -280,7 +280,7 @@ class Hub:
         if raw.status_code >= 500:
             raise RemoteUnreachable(f"GitHub failed ({raw.status_code}): it is tried again.")
         body = None
-        if raw.content:
+        if raw.content and not raw.is_redirect:
             try:
                 body = raw.json()
             except ValueError as odd:
