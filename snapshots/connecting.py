@@ -38,7 +38,7 @@ from collab.staging import Incoming
 from collab.store.base import Change, Emit, Event, Project, Row
 from collab.workspace import Workspace
 from snapshots import connection as connections
-from snapshots import finding, journal, secrets
+from snapshots import finding, journal, registration, secrets
 from snapshots.comparison import Comparison, compare
 from snapshots.connection import Connection
 from snapshots.journal import Branch
@@ -181,8 +181,8 @@ class Connecting:
         known = await connections.connection(self._store, project.id)
         wanted = await self._allowed(project, wanted, known, asker)
         place = await self._places.reach(project, wanted, known)
-        if wanted.kind == "github" and wanted.token is None and not (asker.root or place.same_repository):
-            raise _not_yours()
+        if not asker.root and wanted.kind == "github" and not place.same_repository:
+            await self._check_own(project, wanted)
         branch = await journal.branch(self._store, project.id)
         commit = journal.known(branch)
         head, begins = place.head, False
@@ -224,13 +224,21 @@ class Connecting:
                 "only the administrator of the server may connect a project to another repository on its disk",
                 field="repository",
             )
-        if wanted.token is not None or (wanted.installation is not None and asker.root):
+        if wanted.token is not None:
             return wanted
         if same and known is not None and wanted.installation in (None, known.installation):
             return replace(wanted, installation=known.installation)
+        number = wanted.installation or await self._places.installation_of(wanted.repository)
+        if number is not None and (asker.root or number in await registration.allowed(self._store, project.id)):
+            return replace(wanted, installation=number)
         if not asker.root:
             raise _not_yours()
         return wanted
+
+    async def _check_own(self, project: Project, wanted: Wanted) -> None:
+        """Somebody else may have the old name of the repository by now."""
+        if wanted.token is None and wanted.installation not in await registration.allowed(self._store, project.id):
+            raise _not_yours()
 
     async def _beginning(self, place: Reached, commit: CommitSha | None) -> CommitSha:
         """Where a branch that is not there begins: where the project's present one stands, if the repository has that."""

@@ -58,5 +58,9 @@ class Places(Remotes, Protocol):
     async def check_writable(self, reached: Reached) -> None:
         """`RemoteForbidden` when no commit can be made there."""
 
+    async def installation_of(self, repository: str) -> int | None:
+        """Of the GitHub App, through which `owner/name` can be reached; None where the server has a token of its own, or no
+        App."""
+
     async def is_own(self, project: Project, repository: str) -> bool:
         """Whether that is the project's own repository, in the data directory."""

@@ -24,7 +24,7 @@ from collab.errors import Invalid, QuireError, Stale
 from collab.ids import ActorId, Millis, ProjectId
 from collab.store.base import Project, Store
 from snapshots import connection as connections
-from snapshots import secrets
+from snapshots import registration, secrets
 from snapshots.connection import Connection
 from snapshots.places import Reached, Wanted
 from snapshots.remotes.base import GitRemote
@@ -203,6 +203,15 @@ class ConnectedRemotes:
         return self._hubs
 
     # -- what somebody wants -----------------------------------------------------------------------------------------
+
+    async def installation_of(self, repository: str) -> int | None:
+        if self._token is not None or await registration.registration(self._store) is None:
+            return None
+        from snapshots.remotes.github_app import own_app
+
+        app = await own_app(self._store, self._sealer, clock=self._clock, api=self._api)
+        found = await app.installation_of(repository)
+        return found.id if found is not None else None
 
     async def is_own(self, project: Project, repository: str) -> bool:
         return not repository or _real(repository) == _real((await self.local.of(project)).path)

@@ -118,6 +118,14 @@ class NeighbourRemote(LocalRemote):
                 f"The repository {self.shown} is not there (any more): put it back, or connect to another one."
             )
 
+    def _peek(self) -> CommitSha | None:
+        self._ensure()
+        return super()._peek()
+
+    def _find(self, trailer: bytes, since: CommitSha | None) -> CommitSha | None:
+        self._ensure()
+        return super()._find(trailer, since)
+
     def _expect(self, parent: CommitSha | None) -> None:
         super()._expect(parent)
         check_writable(locate(self.shown), self.branch)
