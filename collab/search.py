@@ -4,21 +4,21 @@ What it promises
 1. What is found is in the file as the log holds it now: an open room is asked, a closed document is loaded.
 2. Nobody waits: it runs a file at a time, stops at `limit` lines or after `seconds`, and says from which path on it has not
    looked (`cursor`).
-3. A regular expression cannot stop the world: it is matched line by line, in a thread, against lines of bounded length, and of
-   those that backtrack without end (nested repetition) none is taken.
+3. A regular expression cannot stop the world: it is matched line by line in a thread that does not hold the interpreter, for
+   `PATIENCE` seconds at most.
 
 What breaks it: nothing is indexed; a project of many thousand closed files takes several questions.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import anyio.to_thread
+import regex
 
 from collab.contents import Contents
 from collab.errors import Invalid, Quarantined
@@ -36,8 +36,8 @@ QUERY_LONGEST: Final = 500
 BATCH: Final = 32
 """Files read at a time."""
 
-_NESTED: Final = re.compile(r"[*+}]\??\)[*+{]|\)[*+]\)[*+]")
-"""A repetition of a repetition."""
+PATIENCE: Final = 1.0
+"""Seconds that an expression may take for one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Search:
         project: ProjectId,
         query: str,
         *,
-        regex: bool = False,
+        as_regex: bool = False,
         case: bool = False,
         among: Callable[[Path], bool] | None = None,
         after: Path | None = None,
@@ -78,7 +78,7 @@ class Search:
         seconds: float = 5.0,
     ) -> Found:
         """Texts alone. `Invalid` for a query that is none."""
-        pattern = compiled(query, regex=regex, case=case)
+        pattern = compiled(query, as_regex=as_regex, case=case)
         until = time.monotonic() + seconds
         rows = [row for row in await self._store.tree(project, after=after) if row.kind == "text"]
         rows = [row for row in rows if among is None or among(row.path)]
@@ -91,7 +91,7 @@ class Search:
                 return Found(tuple(hits), done, batch[-1].path)
         return Found(tuple(hits), len(rows), None)
 
-    async def _in(self, rows: Sequence[Row], pattern: re.Pattern[str], limit: int) -> list[Hit]:
+    async def _in(self, rows: Sequence[Row], pattern: regex.Pattern[str], limit: int) -> list[Hit]:
         files = await self._contents.read_rows([row for row in rows if await self._is_readable(row)])
         texts = [(each.row, each.content.decode(errors="replace")) for each in files if each is not None]
         return await anyio.to_thread.run_sync(_hits, texts, pattern, limit)
@@ -103,20 +103,18 @@ class Search:
             return False
 
 
-def compiled(query: str, *, regex: bool, case: bool) -> re.Pattern[str]:
+def compiled(query: str, *, as_regex: bool, case: bool) -> regex.Pattern[str]:
     if not query or len(query) > QUERY_LONGEST:
         raise Invalid(f"give 1 to {QUERY_LONGEST} characters to look for", field="q")
-    if not regex and "\n" in query:
+    if not as_regex and "\n" in query:
         raise Invalid("lines are looked at one by one: look for what is on one of them", field="q")
-    if regex and _NESTED.search(query):
-        raise Invalid("this expression repeats a repetition, which can take for ever: simplify it", field="q")
     try:
-        return re.compile(query if regex else re.escape(query), 0 if case else re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError) as error:
+        return regex.compile(query if as_regex else regex.escape(query), 0 if case else regex.IGNORECASE)
+    except (regex.error, OverflowError, RecursionError) as error:
         raise Invalid(f"this is no regular expression: {error}", field="q") from error
 
 
-def _hits(texts: Sequence[tuple[Row, str]], pattern: re.Pattern[str], limit: int) -> list[Hit]:
+def _hits(texts: Sequence[tuple[Row, str]], pattern: regex.Pattern[str], limit: int) -> list[Hit]:
     found: list[Hit] = []
     for row, text in texts:
         for number, column, line in _lines(text, pattern):
@@ -126,9 +124,12 @@ def _hits(texts: Sequence[tuple[Row, str]], pattern: re.Pattern[str], limit: int
     return found
 
 
-def _lines(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[int, int, str]]:
+def _lines(text: str, pattern: regex.Pattern[str]) -> Iterator[tuple[int, int, str]]:
     for number, line in enumerate(text.split("\n"), 1):
-        found = pattern.search(line[:LINE_LONGEST])
+        try:
+            found = pattern.search(line[:LINE_LONGEST], timeout=PATIENCE, concurrent=True)
+        except TimeoutError as error:
+            raise Invalid("this expression takes too long; simplify it", field="q") from error
         if found is not None:
             begin = max(found.start() - SHOWN // 3, 0) if len(line) > SHOWN else 0
             yield number, found.start() + 1, line[begin : begin + SHOWN].rstrip("\r")

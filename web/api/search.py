@@ -70,7 +70,7 @@ async def search(call: Call[None, SearchQuery]) -> SearchAnswer:
     found = await Search(services.store, services.workspace.contents).find(
         call.project.id,
         query.q,
-        regex=query.regex,
+        as_regex=query.regex,
         case=query.case,
         among=among,
         after=None if query.cursor is None else paths.parse(query.cursor),
