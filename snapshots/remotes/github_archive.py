@@ -9,11 +9,16 @@ the host that the settings name.
 
 from __future__ import annotations
 
+import functools
+import shutil
+import tempfile
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Final
 from urllib.parse import urlsplit
 
+import anyio
+import anyio.to_thread
 import structlog
 
 from collab.errors import Unavailable
@@ -23,7 +28,7 @@ from snapshots.remotes.github_hub import Hub
 from snapshots.remotes.github_manifest import web_address
 from snapshots.remotes.github_repository import Repository
 from snapshots.remotes.refusals import RemoteUnreachable
-from snapshots.sources import Batch, Note, Request, Tarball
+from snapshots.sources import Batch, File, Note, Request, Tarball
 from snapshots.worker import messages_of
 
 log = structlog.get_logger(__name__)
@@ -46,18 +51,34 @@ async def contents(
     if url is None:
         return
     wanted = b"".join(bytes.fromhex(sha) for sha in shas)
+    scratch = await anyio.to_thread.run_sync(tempfile.mkdtemp)
     try:
-        async with aclosing(messages_of(Request(source=Tarball(url, wanted), bare="", scratch=""))) as messages:
+        request = Request(source=Tarball(url, wanted), bare="", scratch=scratch)
+        async with aclosing(messages_of(request)) as messages:
             async for message in messages:
                 if isinstance(message, Batch):
                     for each in message.files:
-                        yield BlobSha(each.sha), each.content
+                        yield BlobSha(each.sha), await _content(each)
                 elif isinstance(message, Note):
-                    log.info(
-                        "a tarball of GitHub's could not be read", repository=repository.facts.name, why=message.text
-                    )
+                    _unreadable(repository, message.text)
     except Unavailable as error:
-        log.info("a tarball of GitHub's could not be read", repository=repository.facts.name, why=error.message)
+        _unreadable(repository, error.message)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(functools.partial(shutil.rmtree, scratch, ignore_errors=True))
+
+
+async def _content(each: File) -> bytes:
+    if not each.beside:
+        return each.content
+    large = anyio.Path(each.beside)
+    content = await large.read_bytes()
+    await large.unlink()
+    return content
+
+
+def _unreadable(repository: Repository, why: str) -> None:
+    log.info("a tarball of GitHub's could not be read", repository=repository.facts.name, why=why)
 
 
 async def address(repository: Repository, commit: CommitSha) -> str | None:

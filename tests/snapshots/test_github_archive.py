@@ -100,6 +100,7 @@ async def _fill(theirs: GitHubRepository) -> dict[BlobSha, bytes]:
     files["again.txt"] = FILE, b"file 0\n"
     files["bytes.bin"] = FILE, bytes(range(256)) * 40
     files["empty"] = FILE, b""
+    files["large.bin"] = FILE, b"\0\1\2\3" * 2_000_000
     contents = {blob_sha(content): content for _, content in files.values()}
 
     async def blob(sha: BlobSha) -> bytes:
