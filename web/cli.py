@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "open": "web.commands.login:open_page",
     "import": "web.commands.imports:import_project",
     "export": "web.commands.exports:export_project",
+    "connect": "web.commands.connect:connect",
     "snapshot": "web.commands.snapshots:snapshot",
     "pull": "web.commands.pulls:pull",
     "status": "web.commands.snapshots:status",

@@ -202,7 +202,7 @@ class Settings:
     github_token: str | None = _setting(
         None,
         _secret,
-        "A token for GitHub, for connections that have none of their own.",
+        "A token for GitHub: of the server, for connections that have none of their own; of `quire connect`, for the one it makes.",
         secret=True,
     )
     github_api: str = _setting(

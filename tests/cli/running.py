@@ -31,12 +31,17 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
-def quire(*arguments: str | pathlib.Path, cwd: pathlib.Path | None = None, env: Mapping[str, str] | None = None) -> Ran:
+def quire(
+    *arguments: str | pathlib.Path,
+    cwd: pathlib.Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+) -> Ran:
     ran = subprocess.run(
         [str(QUIRE), *map(str, arguments)],
         cwd=cwd,
         env=environment(**(env or {})),
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=WITHIN,
