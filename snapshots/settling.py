@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import anyio.to_thread
 import msgspec
@@ -78,6 +78,21 @@ class Settling:
         if merged is None:
             return Viewed(found, base, ours, theirs, was, found.hunks)
         return Viewed(found, base, ours, theirs, was, tuple(each for each in merged if isinstance(each, Hunk)), merged)
+
+    async def side(self, project: Project, id_: str, which: Literal["base", "ours", "theirs"]) -> Incoming:
+        """One of its three files; ours as it is now, while it is open."""
+        found = await self.conflict(project, id_)
+        if which == "ours" and found.state == "open":
+            row = await self.row(project, found)
+            if row is not None:
+                file = await self._workspace.contents.read(row)
+                return Incoming(file.row.path, file.row.mode, file.content, file.row.sha)
+            side = None
+        else:
+            side = {"base": found.base, "ours": found.ours, "theirs": found.theirs}[which]
+        if side is None:
+            raise NotFound(f"there is no such file on the side {which!r}", field="side")
+        return incoming(side, await self.kept(side) or b"")
 
     async def ours(self, project: Project, found: FileConflict) -> list[File]:
         """Our files that it is about, as they are now: the file itself, and what stands in the way of theirs."""

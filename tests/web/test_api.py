@@ -17,7 +17,15 @@ from web.identity import COOKIE
 
 pytestmark = pytest.mark.anyio
 
-FILLED = {"project": "notes", "path": "a.md", "id": "none", "secret": "none", "turn": "none", "name": "none"}
+FILLED = {
+    "project": "notes",
+    "path": "a.md",
+    "id": "none",
+    "secret": "none",
+    "turn": "none",
+    "name": "none",
+    "side": "ours",
+}
 READS = {("POST", "/projects/{project}/read")}
 """What a viewer may ask for with a method that is not safe."""
 OF_ONESELF = {("DELETE", "/session")}

@@ -250,3 +250,19 @@ def test_policies_are_kept_in_their_order_and_decide(notes: Notes) -> None:
 def test_policies_that_are_none(notes: Notes, rules: list[dict[str, str]]) -> None:
     assert notes.client.put(f"{notes.at}/policies", json={"policies": rules}).status_code == 400
     assert notes.get("/policies") == {"policies": []}
+
+
+def test_the_bytes_of_a_side(notes: Notes) -> None:
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    (notes.clone / "a.png").write_bytes(picture)
+    notes.push()
+    notes.client.put(f"{notes.at}/files/a.png", content=b"\xff\x00").raise_for_status()
+    (id_,) = notes.pull()["conflicts"]
+    theirs = notes.client.get(f"{notes.at}/conflicts/{id_}/sides/theirs").raise_for_status()
+    assert theirs.content == picture
+    assert theirs.headers["content-type"] == "image/png"
+    assert "sandbox" in theirs.headers["content-security-policy"]
+    notes.client.put(f"{notes.at}/files/a.png?force", content=b"\xff\x01").raise_for_status()
+    assert notes.client.get(f"{notes.at}/conflicts/{id_}/sides/ours").content == b"\xff\x01"
+    assert notes.client.get(f"{notes.at}/conflicts/{id_}/sides/base").status_code == 404
+    assert notes.client.get(f"{notes.at}/conflicts/{id_}/sides/other").status_code == 400

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
+from starlette.responses import Response
 
 from collab import conflicts, paths
 from collab.conflicts import FileConflict, Side
@@ -15,8 +16,10 @@ from collab.errors import Invalid
 from collab.ids import ActorId, BlobSha
 from collab.merge import Hunk
 from collab.store.base import Project, Store
-from collab.text import open_bytes
+from collab.text import classify, open_bytes
+from web import mime
 from web.api.endpoint import Body, Call, Endpoints, NoQuery, Query
+from web.api.files import CONTENT_POLICY
 from web.api.shapes import ActorRef, maybe_rfc3339, refs, rfc3339
 from web.services import Services
 
@@ -198,6 +201,30 @@ async def list_conflicts(call: Call[None, Which]) -> ConflictList:
 async def get_conflict(call: Call[None, NoQuery]) -> ConflictInfo:
     """One conflict with its three texts. Of one that is open, ours, the hunks and what can be merged are as they are now."""
     return await _now(call.services, call.project, call.param("id"))
+
+
+@endpoints.add(
+    "GET",
+    "/projects/{project}/conflicts/{id}/sides/{side}",
+    role="viewer",
+    gives=("text/plain", "application/octet-stream"),
+    errors=(400, 404),
+)
+async def get_side(call: Call[None, NoQuery]) -> Response:
+    """The bytes of `base`, `ours` or `theirs`. Ours is the live file, while the conflict is open."""
+    which = call.param("side")
+    if which not in ("base", "ours", "theirs"):
+        raise Invalid(f"{which[:40]!r} is no side: give base, ours or theirs", field="side")
+    found = await call.services.snapshotter.settling.side(call.project, call.param("id"), which)  # type: ignore[arg-type]
+    serving = mime.serving(found.path, classify(found.content, found.mode))
+    headers = {
+        "etag": f'"{found.sha}"',
+        "cache-control": "private, no-cache",
+        "content-type": serving.content_type,
+        "content-disposition": mime.disposition(found.path, inline=serving.inline),
+        "content-security-policy": CONTENT_POLICY,
+    }
+    return Response(found.content, headers=headers)
 
 
 @endpoints.add(
