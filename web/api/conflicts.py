@@ -92,6 +92,12 @@ class Which(Query):
     limit: int = 200
 
 
+class SideQuery(Query):
+    """`v` means nothing: it makes the address change with the content."""
+
+    v: str | None = None
+
+
 class Decision(Body):
     """Either `take`, or the whole `text` that the file is to have; then `sha` is the version of ours that it was made of:
     what others typed since is merged, or answered with 409. A text with bare line feeds gets the file's line endings."""
@@ -207,10 +213,11 @@ async def get_conflict(call: Call[None, NoQuery]) -> ConflictInfo:
     "GET",
     "/projects/{project}/conflicts/{id}/sides/{side}",
     role="viewer",
+    query=SideQuery,
     gives=("text/plain", "application/octet-stream"),
     errors=(400, 404),
 )
-async def get_side(call: Call[None, NoQuery]) -> Response:
+async def get_side(call: Call[None, SideQuery]) -> Response:
     """The bytes of `base`, `ours` or `theirs`. Ours is the live file, while the conflict is open."""
     which = call.param("side")
     if which not in ("base", "ours", "theirs"):

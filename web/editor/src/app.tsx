@@ -57,7 +57,7 @@ function Page() {
     case "history":
       return <HistoryPage key={at.project} project={at.project} />;
     case "conflicts":
-      return <ConflictsPage key={at.project} project={at.project} />;
+      return <ConflictsPage key={at.project} project={at.project} id={at.id} />;
     case "settings":
       return <SettingsPage key={at.project} project={at.project} />;
     case "unknown":

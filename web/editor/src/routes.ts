@@ -12,7 +12,7 @@ export type Route =
   | { page: "join"; invite: string }
   | { page: "project"; project: string; path: string | null; line: number | null; at?: string | null }
   | { page: "history"; project: string }
-  | { page: "conflicts"; project: string }
+  | { page: "conflicts"; project: string; id: string | null }
   | { page: "settings"; project: string }
   | { page: "unknown"; address: string };
 
@@ -26,8 +26,9 @@ export function parse(below: string, search: string): Route {
   if (first !== "p" || second === "") return { page: "unknown", address: below };
   const project = decode(second);
   if (third === "-") {
-    const name = raw.slice(3).join("/");
-    const known = name === "history" || name === "conflicts" || name === "settings";
+    const [name = "", id = ""] = raw.slice(3);
+    if (name === "conflicts" && raw.length <= 5) return { page: name, project, id: id === "" ? null : decode(id) };
+    const known = (name === "history" || name === "settings") && raw.length === 4;
     return known ? { page: name, project } : { page: "unknown", address: below };
   }
   const path = raw.slice(2).map(decode).join("/");
@@ -51,8 +52,9 @@ export function format(route: Route): string {
       return `join/${encodeURIComponent(route.invite)}`;
     case "project":
       return projectAddress(route);
-    case "history":
     case "conflicts":
+      return `p/${encodeURIComponent(route.project)}/-/conflicts${route.id === null ? "" : `/${encodeURIComponent(route.id)}`}`;
+    case "history":
     case "settings":
       return `p/${encodeURIComponent(route.project)}/-/${route.page}`;
     case "unknown":

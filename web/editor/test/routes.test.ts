@@ -16,7 +16,8 @@ test("every page's address leads to that page", () => {
     { page: "project", project: "notes", path: "-/a b?.md", line: 7, at: null },
     { page: "project", project: "notes", path: "a.md", line: null, at: "2026-01-31T12:00:00+01:00" },
     { page: "history", project: "notes" },
-    { page: "conflicts", project: "notes" },
+    { page: "conflicts", project: "notes", id: null },
+    { page: "conflicts", project: "notes", id: "a1b2/c" },
     { page: "settings", project: "notes" },
   ];
   for (const route of routes) assert.deepEqual(again(route), route);

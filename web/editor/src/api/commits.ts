@@ -1,9 +1,9 @@
 /** What is not yet committed, and the commits that were made. */
 
 import { encodePath } from "../base.ts";
-import { ApiError, call } from "./http.ts";
+import { call } from "./http.ts";
 import { projectPath } from "./projects.ts";
-import type { Change, Conflict, Snapshot, Status } from "./types.ts";
+import type { Change, Snapshot, Status } from "./types.ts";
 
 export const fetchChanges = async (project: string): Promise<Change[]> =>
   (await call<{ changes: Change[] }>(`${projectPath(project)}/changes`)).changes;
@@ -15,17 +15,6 @@ export const fetchStatus = (project: string): Promise<Status> => call(`${project
 
 export const fetchSnapshots = async (project: string): Promise<Snapshot[]> =>
   (await call<{ snapshots: Snapshot[] }>(`${projectPath(project)}/snapshots`)).snapshots;
-
-/** A server without merging has no list of them, and none to list. */
-export async function fetchConflicts(project: string): Promise<Conflict[]> {
-  try {
-    const answer = await call<Conflict[] | { conflicts: Conflict[] }>(`${projectPath(project)}/conflicts`);
-    return Array.isArray(answer) ? answer : answer.conflicts;
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return [];
-    throw error;
-  }
-}
 
 /** Commits now: everything, or `paths` only. */
 export async function commit(project: string, message: string, paths: readonly string[] | null): Promise<Snapshot> {

@@ -89,11 +89,63 @@ export interface Snapshot {
   detail?: string | null;
 }
 
+export type ConflictKind =
+  | "modify/modify"
+  | "add/add"
+  | "modify/delete"
+  | "delete/modify"
+  | "rename"
+  | "type"
+  | "binary";
+
+export interface ConflictSide {
+  path: string;
+  sha: string;
+  mode: string;
+  text?: string;
+}
+
 export interface Conflict {
   id: string;
   path: string;
-  kind: string;
+  kind: ConflictKind;
+  base: ConflictSide | null;
+  ours: ConflictSide | null;
+  theirs: ConflictSide | null;
   at: Time;
+  commit: string;
+  pushed_by: Actor | null;
+  document: string | null;
+  blockers: string[];
+  policy: Policy;
+  detail: string;
+  state: "open" | "resolved" | "gone";
+  taken: "ours" | "theirs" | "both" | "text" | "branch" | "itself" | null;
+  ended_at: Time;
+  ended_by: Actor | null;
+  aside: { branch: string; url: string | null } | null;
+  restored: "base" | "ours" | "theirs" | null;
+}
+
+export interface ConflictInFull extends Conflict {
+  hunks: {
+    base: string;
+    ours: string;
+    theirs: string;
+    base_line: number;
+    ours_line: number;
+    theirs_line: number;
+  }[];
+  /** Texts that are clean, and numbers of hunks; absent when there are no lines to merge. */
+  merged?: (string | number)[];
+}
+
+export type Policy = "manual" | "ours" | "theirs" | "branch";
+
+/** What becomes of conflicts in files that a pattern means. */
+export interface Rule {
+  pattern: string;
+  policy: Policy;
 }
 
 export interface Job {

@@ -1,62 +1,61 @@
-/** Where git and the files here changed the same, and nobody but a person can say what should stand there. */
+/** The conflicts of a project: those that are open, one of them to be decided, those that have ended, and what becomes of them by itself. */
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { fetchConflicts } from "../api/commits.ts";
 import { messageOf } from "../api/http.ts";
 import { fetchProject } from "../api/projects.ts";
-import type { Conflict } from "../api/types.ts";
-import { ago, timeOf } from "../format.ts";
-import { hrefOf } from "../navigation.ts";
-import { Button, Loading } from "../ui/controls.tsx";
+import type { ProjectEvent } from "../api/types.ts";
+import { ConflictList } from "../conflicts/list.tsx";
+import { Rules } from "../conflicts/rules.tsx";
+import { ConflictView } from "../conflicts/view.tsx";
+import { go } from "../navigation.ts";
+import { Feed } from "../project/feed.ts";
+import { Button } from "../ui/controls.tsx";
 import { Message } from "../ui/shell.tsx";
 import { ProjectFrame } from "./frame.tsx";
 
-export function ConflictsPage({ project }: { project: string }) {
-  const conflicts = useSignal<Conflict[] | null>(null);
+export function ConflictsPage({ project, id }: { project: string; id: string | null }) {
+  const event = useSignal<ProjectEvent | null>(null);
   const error = useSignal<string | null>(null);
-  const load = async () => {
-    error.value = null;
-    try {
-      // A project that is not there has no conflicts either; that is not what is to be said of it.
-      await fetchProject(project);
-      conflicts.value = await fetchConflicts(project);
-    } catch (thrown) {
-      error.value = messageOf(thrown);
-    }
-  };
+  const again = useSignal(0);
   useEffect(() => {
-    document.title = `Conflicts — ${project}`;
-    void load();
-  }, [project]);
-  const found = conflicts.value;
+    let feed: Feed | null = null;
+    let gone = false;
+    error.value = null;
+    const heard = (each: ProjectEvent) => {
+      const to = each.kind === "renamed" && each.document === null ? (each.data?.to ?? each.data?.name) : null;
+      if (typeof to === "string") go({ page: "conflicts", project: to, id }, "replace");
+      else event.value = each;
+    };
+    fetchProject(project).then(
+      (found) => {
+        if (!gone) feed = new Feed(project, found.events ?? 0, heard, async () => void (await fetchProject(project)));
+      },
+      (thrown: unknown) => {
+        error.value = messageOf(thrown);
+      },
+    );
+    return () => {
+      gone = true;
+      feed?.stop();
+    };
+  }, [project, again.value]);
+  const retry = () => {
+    again.value += 1;
+  };
   return (
-    <ProjectFrame project={project} title="Conflicts" retry={() => void load()}>
-      {error.value && (
-        <Message
-          title="The conflicts could not be read"
-          actions={<Button onClick={() => void load()}>Try again</Button>}
-        >
+    <ProjectFrame project={project} title="Conflicts" wide={id !== null} retry={retry}>
+      {error.value !== null ? (
+        <Message title="The conflicts could not be read" actions={<Button onClick={retry}>Try again</Button>}>
           <p>{error.value}</p>
         </Message>
-      )}
-      {!error.value && found === null && <Loading what="the conflicts" />}
-      {found?.length === 0 && (
-        <Message icon="check" title="No conflicts">
-          <p>What is written here and what is in git fit together.</p>
-        </Message>
-      )}
-      {found && found.length > 0 && (
-        <ul class="grants" aria-label="Conflicts">
-          {found.map((each) => (
-            <li key={each.id}>
-              <a href={hrefOf({ page: "project", project, path: each.path, line: null })}>{each.path}</a>
-              <span class="quiet">
-                {each.kind} · {ago(timeOf(each.at), Date.now())}
-              </span>
-            </li>
-          ))}
-        </ul>
+      ) : id !== null ? (
+        <ConflictView key={id} project={project} id={id} event={event} again={again.value} />
+      ) : (
+        <>
+          <ConflictList project={project} event={event} again={again.value} />
+          <Rules project={project} event={event} />
+        </>
       )}
     </ProjectFrame>
   );

@@ -8,14 +8,17 @@ interface FrameProps {
   project: string;
   title: string;
   retry: () => void;
+  /** Uses the whole width of the window. */
+  wide?: boolean;
   children: ComponentChildren;
 }
 
-export function ProjectFrame({ project, title, retry, children }: FrameProps) {
+export function ProjectFrame({ project, title, retry, wide = false, children }: FrameProps) {
   const files = hrefOf({ page: "project", project, path: null, line: null });
   const pages = [
     { name: "Files", href: files },
     { name: "Commits", href: hrefOf({ page: "history", project }) },
+    { name: "Conflicts", href: hrefOf({ page: "conflicts", project, id: null }) },
     { name: "Settings", href: hrefOf({ page: "settings", project }) },
   ];
   return (
@@ -33,8 +36,8 @@ export function ProjectFrame({ project, title, retry, children }: FrameProps) {
         </nav>
       </TopBar>
       <ConnectionBanner retry={retry} />
-      <main class="column">
-        <h1>{title}</h1>
+      <main class={wide ? "column wide" : "column"}>
+        {!wide && <h1>{title}</h1>}
         {children}
       </main>
     </div>

@@ -110,6 +110,11 @@ function Trouble({ project }: { project: OpenProject }) {
       <p>
         <Icon name="warn" /> {sentence}
       </p>
+      {status.state === "conflicts" && (
+        <a class="button" href={hrefOf({ page: "conflicts", project: project.name, id: null })}>
+          Resolve
+        </a>
+      )}
       {more !== "" && (
         <details>
           <summary>What to do</summary>

@@ -14,6 +14,7 @@ import { Message } from "../ui/shell.tsx";
 import { tell, toast } from "../ui/toasts.tsx";
 import { ask } from "./ask.tsx";
 import { closeTab } from "./closing.ts";
+import { ConflictNotice } from "./conflict-notices.tsx";
 import { Preview } from "./preview.tsx";
 import type { OpenProject } from "./project.ts";
 import type { View } from "./shortcuts.ts";
@@ -32,6 +33,7 @@ export function EditorPane({ project, view }: { project: OpenProject; view: View
       {texts.map((tab) => (
         <TextTab key={tab.id} tab={tab} project={project} shown={tab.id === active} />
       ))}
+      {other && <ConflictNotice project={project} tab={other} />}
       {other && <Preview key={other.id} project={project.name} row={other.row.value} />}
       {active === null &&
         (missing === null ? <Nothing project={project} view={view} /> : <Missing project={project} path={missing} />)}
@@ -45,6 +47,7 @@ function TextTab({ tab, project, shown }: { tab: Tab; project: OpenProject; show
   return (
     <div class="text" hidden={!shown}>
       <Notices tab={tab} project={project} live={live} />
+      <ConflictNotice project={project} tab={tab} />
       {live.loaded.value ? (
         <Text tab={tab} live={live} shown={shown} />
       ) : (

@@ -23,6 +23,9 @@ const KINDS = [
   "discarded",
   "restored",
   "pulled",
+  "conflict",
+  "resolved",
+  "policies",
 ];
 
 const HIDDEN_MS = 20_000;

@@ -11,6 +11,7 @@ import type { MenuEntry } from "../ui/menu.tsx";
 import { ConnectionBanner, Message, TopBar } from "../ui/shell.tsx";
 import { AskHost } from "./ask.tsx";
 import { ChangesPanel } from "./changes-panel.tsx";
+import { ConflictBanner } from "./conflict-notices.tsx";
 import { EditorPane } from "./editor-pane.tsx";
 import { FilesPanel } from "./files-panel.tsx";
 import { InviteDialog } from "./invite-dialog.tsx";
@@ -62,6 +63,7 @@ export function ProjectPage({ project: name }: { project: string }) {
     <div class="page workbench">
       <ProjectBar project={project} view={view} />
       <ConnectionBanner retry={() => project.retry()} />
+      <ConflictBanner project={project} />
       <div class="bench">
         <Sidebar project={project} view={view} />
         <main class="desk" aria-label="Open files">
@@ -105,6 +107,7 @@ function ProjectBar({ project, view }: { project: OpenProject; view: View }) {
   const { name } = project;
   const more: MenuEntry[] = [
     { label: "Commits", icon: "history", run: () => go({ page: "history", project: name }) },
+    { label: "Conflicts", icon: "warn", run: () => go({ page: "conflicts", project: name, id: null }) },
     { label: "Project settings", icon: "settings", run: () => go({ page: "settings", project: name }) },
     { label: "Keyboard shortcuts", icon: "keyboard", keys: "F1", run: () => (view.dialog.value = "keys") },
   ];

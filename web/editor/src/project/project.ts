@@ -14,6 +14,7 @@ import { go, route } from "../navigation.ts";
 import { logins } from "../session.ts";
 import { tell, toast } from "../ui/toasts.tsx";
 import { Commits } from "./commits.ts";
+import { Conflicts } from "./conflicts.ts";
 import { Feed } from "./feed.ts";
 import { Files } from "./files.ts";
 import { Tabs } from "./tabs.ts";
@@ -23,6 +24,7 @@ export class OpenProject {
   readonly files: Files;
   readonly tabs: Tabs;
   readonly commits: Commits;
+  readonly conflicts: Conflicts;
   /** Why the project cannot be shown. */
   readonly error = signal<ApiError | null>(null);
   readonly ready = signal(false);
@@ -40,6 +42,7 @@ export class OpenProject {
     this.name = name;
     this.files = new Files(name);
     this.tabs = new Tabs(name);
+    this.conflicts = new Conflicts(name);
     this.commits = new Commits(name, (error) => {
       this.error.value = error;
     });
@@ -62,7 +65,7 @@ export class OpenProject {
     if (this.tabs.list.peek().length === 0) this.tabs.restore((id) => this.files.byId(id));
     this.ready.value = true;
     this.follow();
-    await this.commits.refresh();
+    await Promise.all([this.commits.refresh(), this.conflicts.refresh()]);
   }
 
   stop(): void {
@@ -79,6 +82,7 @@ export class OpenProject {
     retryAll();
     this.files.refreshSoon();
     void this.commits.refresh();
+    void this.conflicts.refresh();
   }
 
   openRow(row: FileRow, options: { preview?: boolean; line?: number | null } = {}): void {
@@ -151,6 +155,7 @@ export class OpenProject {
   private flush(): void {
     this.files.flush();
     this.commits.flush();
+    this.conflicts.flush();
   }
 
   /** The address follows the shown tab; going to another file is a step in the browser's history, a rename is not. */
@@ -176,6 +181,7 @@ export class OpenProject {
     this.noteWriters(event);
     this.files.heard(event);
     this.commits.refreshSoon();
+    this.conflicts.heard(event);
     if (event.kind === "snapshot" && this.commits.snapshots.peek() !== null) void this.commits.loadSnapshots();
     const missing = this.missing.peek();
     if (missing !== null && missing === event.path) this.missing.value = null;

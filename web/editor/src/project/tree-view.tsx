@@ -16,6 +16,7 @@ import { copyText } from "../ui/controls.tsx";
 import { Icon, type IconName } from "../ui/icons.tsx";
 import { type MenuEntry, openMenu } from "../ui/menu.tsx";
 import { toast } from "../ui/toasts.tsx";
+import { conflictOf } from "./conflict-notices.tsx";
 import { folderUnder } from "./files-panel.tsx";
 import type { OpenProject } from "./project.ts";
 import type { View } from "./shortcuts.ts";
@@ -185,6 +186,8 @@ function TreeRow({ row, index, chosen, open, project, naming }: RowProps) {
 }
 
 function markOf(project: OpenProject, path: string): { letter: string; title: string; className: string } | null {
+  if (conflictOf(project, project.files.byPath(path)?.id ?? "", path))
+    return { letter: "!", title: "In conflict with what was pushed", className: "conflicted" };
   const change = project.commits.byPath.value.get(path);
   switch (change?.change) {
     case "added":

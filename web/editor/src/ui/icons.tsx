@@ -9,6 +9,7 @@ const PATHS = {
   folderOpen: "M1.8 12.8v-9.3h4.2l1.5 1.8h5.3v1.9M1.8 12.8l2-5.6h11l-2 5.6z",
   chevron: "M6 3.5l4.5 4.5L6 12.5",
   down: "M3.5 6L8 10.5 12.5 6",
+  up: "M3.5 10L8 5.5 12.5 10",
   close: "M4 4l8 8M12 4l-8 8",
   newFile: "M12.2 7.5V5L9 1.8H4v12.4h4M9 1.8V5h3.2M11.8 9.8v4.4M9.6 12h4.4",
   newFolder: "M8 12.8H1.8v-9.3h4.2l1.5 1.8h6.7v3M12 9.6v4.4M9.8 11.8h4.4",
