@@ -32,7 +32,7 @@ from collab.workspace import Workspace
 from snapshots import journal
 from snapshots.journal import Branch
 from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, NewCommit, Remotes
-from snapshots.scope import within
+from snapshots.scope import left_out, within
 from snapshots.snapshot import (
     Change,
     Credit,
@@ -99,11 +99,12 @@ class Committer:
         head = await remote.head()
         waiting = await conflicts.still_open(self._store, project.id)
         names, documents = conflicts.held_back(waiting), conflicts.documents(waiting)
-        belongs, _ = within(await self._workspace.changed(project), remote.covers)
+        belongs, outside = within(await self._workspace.changed(project), remote.covers)
         changed = [each for each in belongs if not _among(each, names, documents)]
         files = [change(each) for each in select(changed, chosen)]
         if not files:
-            return Snapshot(number=branch.number, at=self._clock(), state="nothing", commit=head)
+            detail = left_out(outside)
+            return Snapshot(number=branch.number, at=self._clock(), state="nothing", commit=head, detail=detail)
         if head != branch.commit:
             detail = what_to_do(BranchMoved(remote.branch, journal.known(branch), head), remote)
             return Snapshot(number=branch.number, at=self._clock(), state="failed", detail=detail)

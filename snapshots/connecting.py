@@ -46,7 +46,7 @@ from snapshots.look import can_be
 from snapshots.places import Places, Reached, Wanted
 from snapshots.puller import Pulled
 from snapshots.remotes.base import CommitSha, TreeEntry
-from snapshots.scope import Scope
+from snapshots.scope import Scope, within
 from snapshots.secrets import Sealer
 from snapshots.snapshot import settled
 from snapshots.trees import SUBMODULE
@@ -143,12 +143,14 @@ class Connecting:
     async def preview(self, project: Project, wanted: Wanted, asker: Asker) -> Preview:
         met = await self._meet(project, wanted, asker)
         ours = {path: TreeEntry(row.sha, row.mode) for path, row in met.rows.items()}
+        left = await self._places.of(project)
+        uncommitted, _ = within(await self._workspace.changed(project), left.covers)
         return Preview(
             place=met.place,
             compared=compare(ours, met.theirs),
             choice=met.choice,
             outside=met.outside,
-            uncommitted=len(await self._workspace.changed(project)),
+            uncommitted=len(uncommitted),
             begins=met.begins,
         )
 

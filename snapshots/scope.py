@@ -7,7 +7,7 @@ takes out again. None at all: everything belongs; the first one takes out: every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,6 +88,19 @@ def within(changed: Iterable[Changed], covers: Covers) -> tuple[list[Changed], l
         if each.row is not None:
             outside.append(each.path)
     return inside, outside
+
+
+NAMED: Final = 10
+"""Files that a sentence names."""
+
+
+def left_out(outside: Sequence[Path]) -> str:
+    """For people, of what is not committed because it does not belong."""
+    if not outside:
+        return ""
+    names = ", ".join(map(paths.show, outside[:NAMED]))
+    more = f" and {len(outside) - NAMED} more" if len(outside) > NAMED else ""
+    return f"Not committed, because no pattern of the connection means it: {names}{more}"
 
 
 def in_the_way(writes: Iterable[Path], outside: Mapping[Path, object]) -> dict[Path, Path]:

@@ -42,6 +42,7 @@ from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Re
 from snapshots.restoring import Restoring
 from snapshots.rounds import Rounds, Watched
 from snapshots.schedule import Pace
+from snapshots.scope import left_out, within
 from snapshots.settling import Settling
 from snapshots.snapshot import Snapshot
 
@@ -62,12 +63,14 @@ MOVED_AT_MOST: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """`remote` says where the branch is and how to clone it; `detail` why the last round failed."""
+    """`remote` says where the branch is and how to clone it; `outside`: files that do not belong to what the project is connected
+    to, and are not committed; `detail` why the last round failed."""
 
     remote: dict[str, str]
     head: str | None
     uncommitted: int
     conflicts: int
+    outside: int
     state: str
     detail: str
     next_commit_at: Millis | None
@@ -187,7 +190,8 @@ class Snapshotter:
 
     async def status(self, project: Project) -> Status:
         remote = await self.remotes.of(project)
-        uncommitted = len(await self._workspace.changed(project))
+        belongs, outside = within(await self._workspace.changed(project), remote.covers)
+        uncommitted = len(belongs)
         waiting = await conflicts.still_open(self._store, project.id)
         watched = self._rounds[project.id]
         head = await remote.head()
@@ -205,7 +209,8 @@ class Snapshotter:
             uncommitted=uncommitted,
             conflicts=len(waiting),
             state=_state(watched, self._seen[project.id], failure, len(waiting)),
-            detail=failure or _in_conflict(waiting),
+            detail=failure or _in_conflict(waiting) or left_out(outside),
+            outside=len(outside),
             next_commit_at=self._rounds.due_at(project.id) if uncommitted else None,
             watch=self.polling.watch(project.id),
         )

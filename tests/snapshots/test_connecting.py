@@ -493,7 +493,11 @@ async def test_what_no_pattern_means_is_left_alone_here_and_there(home: House, t
     await write(home, docs__a_md="a\nmore\n", readme_md="ours again\n", notes_md="mine\n")
     assert await committed(home) == "done"
     assert held(path) == {"docs/a.md": "a\nmore", "docs/a.bin": "bin", "readme.md": "theirs"}
-    assert await committed(home) == "nothing"
+    made = await home.snapshotter.snapshot(home.project)
+    status = await home.snapshotter.status(home.project)
+    assert (made.state, status.state, status.uncommitted, status.outside) == ("nothing", "idle", 0, 2)
+    assert made.detail == status.detail
+    assert status.detail == "Not committed, because no pattern of the connection means it: notes.md, readme.md"
 
 
 async def test_a_file_that_is_moved_out_of_what_belongs_is_deleted_there(home: House, tmp_path: pathlib.Path) -> None:

@@ -12,7 +12,8 @@ endpoints = Endpoints()
 
 
 class Change(msgspec.Struct, rename={"source": "from"}):
-    """`change` is added, modified, deleted or renamed; `from` is where a renamed file stood."""
+    """`change` is added, modified, deleted or renamed; `from` is where a renamed file stood. `outside`: it does not belong to
+    what the project is connected to, and is not committed."""
 
     path: str
     change: str
@@ -20,6 +21,7 @@ class Change(msgspec.Struct, rename={"source": "from"}):
     actors: list[ActorRef]
     since: str
     source: str | msgspec.UnsetType = msgspec.UNSET
+    outside: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Changes(msgspec.Struct):
@@ -37,6 +39,7 @@ class Discarded(msgspec.Struct):
 async def list_changes(call: Call[None, NoQuery]) -> Changes:
     """What is not yet committed: which files, by whom, since when."""
     found = await call.services.workspace.changes(call.project)
+    covers = (await call.services.snapshotter.remotes.of(call.project)).covers
     names = await refs(call.services.store, (actor for each in found for actor in each.actors))
     return Changes(
         [
@@ -47,6 +50,7 @@ async def list_changes(call: Call[None, NoQuery]) -> Changes:
                 actors=[names[actor] for actor in each.actors],
                 since=rfc3339(each.since),
                 source=msgspec.UNSET if each.from_path is None else paths.show(each.from_path),
+                outside=not covers(each.path) or msgspec.UNSET,
             )
             for each in found
         ]

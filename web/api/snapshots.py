@@ -90,13 +90,15 @@ class WatchInfo(msgspec.Struct):
 
 
 class StatusInfo(msgspec.Struct):
-    """`uncommitted` and `conflicts` are numbers. `state`: idle, running, pulling, committing, failed or conflicts.
+    """`uncommitted`, `conflicts` and `outside` (files that do not belong to what the project is connected to, and are not
+    committed) are numbers. `state`: idle, running, pulling, committing, failed or conflicts.
     `objects`: null where snapshots are git's alone."""
 
     remote: dict[str, Any] | None
     head: str | None
     uncommitted: int
     conflicts: int
+    outside: int
     state: str
     detail: str
     next_commit_at: str | None
@@ -191,6 +193,7 @@ async def get_status(call: Call[None, NoQuery]) -> StatusInfo:
         head=status.head,
         uncommitted=status.uncommitted,
         conflicts=status.conflicts,
+        outside=status.outside,
         state=status.state,
         detail=status.detail,
         next_commit_at=maybe_rfc3339(status.next_commit_at),
