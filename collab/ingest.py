@@ -109,6 +109,7 @@ class Ingest:
         move: Path | None = None,
         prefer: Take | None = None,
         expect: tuple[BlobSha, int] | None = None,
+        on_behalf_of: ActorId | None = None,
     ) -> Ingested | Collided:
         """Theirs, made of `base`, into the live file, which also goes to `move`. `prefer` decides hunks in conflict.
         `expect`: SHA and mode that the file must still have."""
@@ -125,7 +126,7 @@ class Ingest:
                     await self.keep(outcome.ours.content)  # before anything says that there is a conflict
                 await self._rooms.commit([turn], also(outcome))
                 return outcome
-            return await self._carry_out(turn, outcome, theirs, actor, also, move)
+            return await self._carry_out(turn, outcome, theirs, actor, also, move, on_behalf_of=on_behalf_of)
 
     async def collision(self, row: Row, base: Incoming | None, theirs: Incoming) -> Collided | None:
         """What `merge` would collide with now. Nothing is changed."""
@@ -146,7 +147,14 @@ class Ingest:
             return await self._carry_out(turn, _whole(wanted), wanted, actor, also, move)
 
     async def create(
-        self, project: ProjectId, theirs: Incoming, actor: ActorId, also: Also, *, gone: Row | None = None
+        self,
+        project: ProjectId,
+        theirs: Incoming,
+        actor: ActorId,
+        also: Also,
+        *,
+        gone: Row | None = None,
+        on_behalf_of: ActorId | None = None,
     ) -> Ingested:
         """A new file; or `gone`, a tombstone, comes back with its history."""
         await self._keep_bytes(theirs)
@@ -157,10 +165,13 @@ class Ingest:
                 turn = await stack.enter_async_context(self._rooms.turn(gone.id))
                 if turn.row.deleted_at is None:
                     raise Stale("the file is back already")
-                return await self._carry_out(turn, _whole(theirs), theirs, actor, also, theirs.path, back=True)
+                return await self._carry_out(
+                    turn, _whole(theirs), theirs, actor, also, theirs.path, back=True, on_behalf_of=on_behalf_of
+                )
             row, append = new_document(
                 self._store, project, theirs.path, theirs.content, theirs.mode, actor, sha=theirs.sha
             )
+            append = replace(append, entries=tuple(replace(each, on_behalf_of=on_behalf_of) for each in append.entries))
             made = Ingested(row, exact=True)
             changes = [CreateDocument(row), Emit(event(row, "created", actor)), *also(made)]
             self._rooms.tell(await self._store.commit([append], changes))
@@ -181,7 +192,14 @@ class Ingest:
         return made
 
     async def delete(
-        self, row: Row, actor: ActorId, now: Millis, also: Also, *, expect: tuple[BlobSha, int] | None = None
+        self,
+        row: Row,
+        actor: ActorId,
+        now: Millis,
+        also: Also,
+        *,
+        expect: tuple[BlobSha, int] | None = None,
+        on_behalf_of: ActorId | None = None,
     ) -> Ingested:
         """A tombstone. `expect`: SHA and mode that the file must still have."""
         async with AsyncExitStack() as stack:
@@ -189,7 +207,7 @@ class Ingest:
             current = self._now(turn).row
             if turn.room.waited_for or expect not in (None, (current.sha, current.mode)):
                 raise Stale("the file was edited meanwhile")
-            position = turn.stage(actor=actor, meta={"deleted": True})
+            position = turn.stage(actor=actor, meta={"deleted": True}, on_behalf_of=on_behalf_of)
             fields: RowFields = {
                 "deleted_at": now, "deleted_by": actor, "announced": position, "sha": current.sha,
                 "size": current.size, "sha_position": position,
@@ -233,6 +251,7 @@ class Ingest:
         move: Path | None,
         *,
         back: bool = False,
+        on_behalf_of: ActorId | None = None,
     ) -> Ingested:
         before = turn.row
         path = move or before.path
@@ -242,7 +261,7 @@ class Ingest:
         }  # fmt: skip
         stands = replace(before, path=Path(paths.show(before.path)))
         meta: dict[str, Any] = {**(changed_meta(stands, wanted) or {}), **({"deleted": False} if back else {})}
-        position = turn.stage(actor=actor, target=plan.target, meta=meta or None)
+        position = turn.stage(actor=actor, target=plan.target, meta=meta or None, on_behalf_of=on_behalf_of)
         row = replace(
             before, path=path, kind=plan.kind, mode=plan.mode, eol=plan.shape.eol, bom=plan.shape.bom,
             object=plan.object, head=position, deleted_at=None, deleted_by=None,

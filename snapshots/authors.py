@@ -31,6 +31,22 @@ def of_commits(store: Store, remote: GitRemote, *, since: CommitSha | None, unti
     return found
 
 
+def but(store: Store, pusher: ActorId, inner: Authors) -> Authors:
+    """Without those who are the one that pushed, by their e-mail."""
+
+    async def found(wanted: Set[Path]) -> Mapping[Path, ActorId]:
+        told = await inner(wanted)
+        email = (await actors.actor(store, pusher)).email
+        same = {each for each in set(told.values()) if email and _same(email, (await actors.actor(store, each)).email)}
+        return {path: each for path, each in told.items() if each not in same}
+
+    return found
+
+
+def _same(one: str, other: str | None) -> bool:
+    return other is not None and one.casefold() == other.casefold()
+
+
 def of_conflicts(waiting: Iterable[FileConflict]) -> Authors:
     """As it was known when they were found."""
     sides = ((each.theirs or each.base, each.pushed_by) for each in waiting)

@@ -133,7 +133,9 @@ class Carrier:
         else:
             row = look.rows[each.path]
             same = replace(await look.committed(before), path=each.move)
-            await self._ingest.merge(row, same, same, look.by(each), lambda _: moves, move=each.move)
+            await self._ingest.merge(
+                row, same, same, look.by(each), lambda _: moves, move=each.move, on_behalf_of=look.for_(each)
+            )
             look.merged[each.move] = look.by(each)
             look.rows = {**look.rows, each.move: replace(await look.row(row.id), sha=row.sha)}
         del look.held[before.path]
@@ -179,7 +181,7 @@ class Carrier:
             waiting.append(self._found(look, replace(each, ours=ours, kind=kind), id_, outcome.hunks))
             return [*finding.told(look.project, waiting[0]), *(look.closing or self._over(look, known))]
 
-        outcome = await self._ingest.merge(row, base, theirs, look.by(each), also)
+        outcome = await self._ingest.merge(row, base, theirs, look.by(each), also, on_behalf_of=look.for_(each))
         for conflict in waiting:
             await self._by_policy(look, conflict, look.rules.of_known(conflict))
         if isinstance(outcome, Ingested) and (outcome.row.sha, outcome.row.mode) != (row.sha, row.mode):
@@ -202,7 +204,9 @@ class Carrier:
             told = finding.told(look.project, found) if found is not None else []
             return [*self._base_moves(look, each, outcome), *told, *look.closing]
 
-        done = await self._ingest.create(look.project.id, theirs, look.by(each), also, gone=gone_row)
+        done = await self._ingest.create(
+            look.project.id, theirs, look.by(each), also, gone=gone_row, on_behalf_of=look.for_(each)
+        )
         look.merged[done.row.path] = look.by(each)
         if found is not None:
             await self._by_policy(look, found, found.policy)
@@ -226,6 +230,7 @@ class Carrier:
             self._clock(),
             lambda _: [drop, *closing],
             expect=(each.base.sha, each.base.mode),
+            on_behalf_of=look.for_(each),
         )
         look.merged[row.path] = look.by(each)
 
@@ -262,7 +267,7 @@ class Carrier:
             kind=each.kind,
             at=self._clock(),
             commit=look.head,
-            pushed_by=by if actors.is_from_git(by := look.by(each)) else None,
+            pushed_by=by if (by := look.for_(each) or look.by(each)) != actors.QUIRE.id else None,
             base=finding.side(each.base),
             ours=finding.side(each.ours),
             theirs=finding.side(each.theirs),

@@ -100,6 +100,7 @@ class Look:
     open: dict[Path, FileConflict]
     merged: dict[Path, ActorId]
     authors: Authors
+    pusher: ActorId | None
     again: bool = False
     aside: list[FileConflict] = field(default_factory=list)
     """Of which ours is to go to a branch."""
@@ -132,8 +133,16 @@ class Look:
             self.wrote.update(await self.authors(wanted))
 
     def by(self, each: Decision) -> ActorId:
+        """Who brings it: whoever pushed, if that is known, else whoever wrote it, as far as git says."""
+        return self.pusher or self._author(each) or actors.QUIRE.id
+
+    def for_(self, each: Decision) -> ActorId | None:
+        """Whose work it is, when somebody else brings it."""
+        return self._author(each) if self.pusher is not None else None
+
+    def _author(self, each: Decision) -> ActorId | None:
         side = each.theirs or each.base
-        return self.wrote.get(side.path, actors.QUIRE.id) if side is not None else actors.QUIRE.id
+        return None if side is None else self.wrote.get(side.path)
 
     async def blob(self, sha: BlobSha) -> bytes | None:
         try:
@@ -177,6 +186,7 @@ async def look_at(
     rules: Rules,
     merged: dict[Path, ActorId],
     authors: Authors = nobody,
+    pusher: ActorId | None = None,
 ) -> Look:
     store = workspace.store
     held = await bases.bases(store, project.id)
@@ -195,6 +205,7 @@ async def look_at(
         open={finding.about(each): each for each in waiting},
         merged=merged,
         authors=authors,
+        pusher=pusher,
     )
 
 

@@ -35,13 +35,14 @@ from collab.errors import Stale, Unavailable
 from collab.ids import ActorId, Millis, Path
 from collab.store.base import Emit, Event, Project, Store
 from collab.workspace import Workspace
-from snapshots import authors, fetching, journal, plan, policies
+from snapshots import authors, fetching, journal, plan, policies, pushes
 from snapshots.asides import Asides
 from snapshots.carrier import Carrier, Step
 from snapshots.committer import what_to_do
 from snapshots.journal import Branch
 from snapshots.look import Commits, Kept, Look, Rules, look_at
 from snapshots.plan import Plan, PushRefused
+from snapshots.pushes import Push
 from snapshots.remotes.base import BranchMoved, CommitSha, GitRemote, Remotes
 from snapshots.restoring import Restoring
 from snapshots.settling import Settling
@@ -72,11 +73,12 @@ class Pulled:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
     """A push under way: a fast-forward of the branch to `head`. `commits` are those of the repository and those that the
-    push brings; `land` moves the branch, or raises `BranchMoved`."""
+    push brings; `land` moves the branch, or raises `BranchMoved`. `despite`: conflicts are to be made, and decided here."""
 
     head: CommitSha
     commits: Commits
     land: Callable[[], Awaitable[None]]
+    despite: bool = False
 
 
 class Puller:
@@ -136,7 +138,7 @@ class Puller:
         """A push that is under way, merged: or `PushRefused`. What is typed between the plan and the merge can still make
         a conflict; then it is one as after any push, and the answer names it."""
         foreseen = await self.plan(project, pushed)
-        if foreseen.conflicts:
+        if foreseen.conflicts and not pushed.despite:
             raise PushRefused(foreseen)
         self._step("push planned")
         await pushed.land()
@@ -155,12 +157,16 @@ class Puller:
     ) -> Pulled:
         merged: dict[Path, ActorId] = {}
         wrote = authors.of_commits(self._store, remote, since=journal.known(branch), until=head)
+        push = await pushes.push(self._store, project.id, head)
+        if push is not None:
+            wrote = authors.but(self._store, push.actor, wrote)
+        pusher = None if push is None else push.actor
         await self._until_done(
-            lambda: look_at(self._workspace, project, remote, head, rules, merged, wrote),
+            lambda: look_at(self._workspace, project, remote, head, rules, merged, wrote, pusher),
             elsewhere=remote.hosted is not None,
         )
         self._step("every path pulled")
-        await self._record(project, branch or Branch(remote.branch), head, expect=branch, merged=merged)
+        await self._record(project, branch or Branch(remote.branch), head, push, expect=branch, merged=merged)
         self._step("pull recorded")
         return await self._ended(project, head, tuple(merged), "done")
 
@@ -204,6 +210,7 @@ class Puller:
         project: Project,
         branch: Branch,
         head: CommitSha,
+        push: Push | None,
         *,
         expect: Branch | None,
         merged: Mapping[Path, ActorId],
@@ -211,10 +218,12 @@ class Puller:
         told = {"commit": head, "merged": len(merged)}
         by = tuple(dict.fromkeys(merged.values())) or (actors.QUIRE.id,)
         moved = msgspec.structs.replace(branch, commit=head)
+        by_whom = [] if push is None else [pushes.told(project.id, push), pushes.drop(project.id, head)]
         try:
             committed = await self._store.commit(
                 changes=[
                     journal.put_branch(project.id, moved, expect=expect),
+                    *by_whom,
                     Emit(Event(project=project.id, kind="pulled", actors=by, data=told)),
                 ]
             )

@@ -35,6 +35,7 @@ from collab.store.base import Project
 from collab.workspace import Workspace
 from snapshots import journal
 from snapshots.committer import INTERRUPTED, QUIRE, Committer, Step, no_step, what_to_do
+from snapshots.holds import Holds
 from snapshots.plan import PushRefused
 from snapshots.polling import Polling, Watch
 from snapshots.puller import Pulled, Puller, Pushed
@@ -51,7 +52,7 @@ log = structlog.get_logger(__name__)
 LOOKS_AT_ONCE: Final = 8
 """Branches that are looked at side by side."""
 
-OURS: Final = frozenset({"snapshot", "pulled", "conflict", "policies"})
+OURS: Final = frozenset({"snapshot", "pulled", "pushed", "conflict", "policies"})
 """Kinds of events that are no edits."""
 
 NAMED: Final = 10
@@ -109,6 +110,7 @@ class Snapshotter:
         self._store = workspace.store
         self._clock = clock
         self.polling = polling or Polling(here=None, elsewhere=None, clock=clock)
+        self.holds = Holds(clock)
         self._committer = Committer(workspace, remotes, bus, clock=clock, author=author, step=step)
         self._puller = Puller(workspace, remotes, bus, clock=clock, step=step, scratch=scratch)
         self._rounds = Rounds(
@@ -118,7 +120,8 @@ class Snapshotter:
             clock=clock,
             pace=pace or Pace(),
             ignored=OURS,
-            no_failure=(PushRefused,),
+            no_failure=(PushRefused, BranchMoved),
+            clear_at=self.holds.clear_at,
             chance=chance,
         )
         self._seen: defaultdict[ProjectId, _Seen] = defaultdict(_Seen)

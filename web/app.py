@@ -59,6 +59,9 @@ class Adapters:
     bus: Bus
 
 
+UPLOADS: Final = 16
+"""Pushes that come in side by side."""
+
 Open = Callable[[Settings, contextlib.AsyncExitStack], Awaitable[Adapters]]
 
 
@@ -182,10 +185,13 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     from snapshots.connecting import Connecting
     from snapshots.importer import Importer
     from snapshots.listener import Listener
+    from snapshots.packs.verdict import PushLimits
     from snapshots.polling import Polling
+    from snapshots.pushing import Pushing
     from snapshots.remotes.connected import ConnectedRemotes
     from snapshots.remotes.github_accounts import Accounts
     from snapshots.remotes.local import LocalRemotes
+    from snapshots.remotes.quarantine import Quarantine
     from snapshots.schedule import Pace
     from snapshots.serving import Serving
     from snapshots.snapshotter import Snapshotter
@@ -244,6 +250,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         app_secret=accounts.webhook_secret,
     )
     tasks.start_soon(listener.sweep)
+    serving = Serving(remotes.local, remotes, Quarantine.begin)
     return Services(
         settings=settings,
         store=parts.store,
@@ -256,8 +263,10 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         importer=importer,
         connecting=connecting,
         listener=listener,
-        serving=Serving(remotes.local, remotes),
+        serving=serving,
+        pushing=Pushing(serving, snapshotter, parts.store, parts.bus, limits=PushLimits(object=settings.max_file)),
         packing=Packing(settings.git_at_once),
+        uploading=Packing(UPLOADS),
         accounts=accounts,
         identity=identity,
         metrics=metrics,

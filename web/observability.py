@@ -104,6 +104,7 @@ class Metrics:
         )
         self._imports = Counter("quire_imports", "Imports that were asked for.", ["source"], registry=registry)
         self._hooks = Counter("quire_webhooks", "Deliveries of webhooks that are signed.", ["kind"], registry=registry)
+        self._pushes = Counter("quire_git_pushes", "Refs that were pushed over HTTP.", ["outcome"], registry=registry)
         self._snapshots = Counter("quire_snapshots", "Snapshots that were asked for.", ["state"], registry=registry)
 
     def watch_rooms(self, rooms: Rooms) -> None:
@@ -153,6 +154,10 @@ class Metrics:
 
     def heard(self, kind: str) -> None:
         self._hooks.labels(kind).inc()
+
+    def pushed(self, *outcomes: str) -> None:
+        for each in outcomes:
+            self._pushes.labels(each).inc()
 
     def snapshot(self, state: str) -> None:
         self._snapshots.labels(state).inc()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from snapshots.follower import Follower
     from snapshots.importer import Importer
     from snapshots.listener import Listener
+    from snapshots.pushing import Pushing
     from snapshots.remotes.github_accounts import Accounts
     from snapshots.serving import Serving
     from snapshots.snapshotter import Snapshotter
@@ -50,7 +51,10 @@ class Services:
     connecting: Connecting
     listener: Listener
     serving: Serving
+    pushing: Pushing
     packing: Packing
+    uploading: Packing
+    """Turns of those whose push comes in."""
     accounts: Accounts
     identity: Identity
     metrics: Metrics

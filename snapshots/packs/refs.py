@@ -36,5 +36,22 @@ class Refs:
         return {self.all[name]: target for name, target in self.peeled.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a ref was when the client looked, and is to become; None: it did not exist, or is to be deleted."""
+
+    ref: bytes
+    old: Oid | None
+    new: Oid | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`problem`: why the ref did not become that."""
+
+    ref: bytes
+    problem: str = ""
+
+
 def shown(name: bytes) -> bool:
     return name.startswith(SHOWN)

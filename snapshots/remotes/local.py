@@ -37,11 +37,14 @@ from collab.errors import Conflict, Invalid, NotFound, Unavailable
 from collab.ids import BlobSha, Path, ProjectId
 from collab.store.base import Project
 from snapshots import trees
-from snapshots.packs.refs import Refs
+from snapshots.packs.refs import Refs, Update
 from snapshots.packs.repository import read_refs
 from snapshots.remotes.base import Author, Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry, TreeSha
 
 DEFAULT_BRANCH: Final = "main"
+
+QUARANTINE: Final = "quarantine"
+"""The folder, in a repository, of pushes that do not count yet."""
 
 LOOSE_AT_MOST: Final = 100
 """Objects of one write that become loose files; more than that become a pack."""
@@ -116,6 +119,11 @@ class LocalRemote:
     async def refs(self) -> Refs:
         """What others may see of all its branches and tags."""
         return await self._run(self._read_refs)
+
+    async def update(self, change: Update) -> bool:
+        """One ref, by compare-and-swap: whether it stood where the change says, and was moved. What it names is there."""
+        old, new = (None if each is None else each.hex() for each in (change.old, change.new))
+        return await self._run(lambda: self._swap(Ref(change.ref), old, new))
 
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
         return await self._run(lambda: self._read_tree(commit))
@@ -254,8 +262,8 @@ class LocalRemote:
     def _commit(self, new: NewCommit) -> Made:
         with self._objects() as store:
             onto = new.merges or new.parent
-            root = self._tree_sha_in(store, onto) if onto is not None else None
-            rebuilt = trees.rebuild(root, new.writes, new.deletes, lambda sha: _raw(store, sha))
+            root = tree_sha_in(store, onto) if onto is not None else None
+            rebuilt = trees.rebuild(root, new.writes, new.deletes, lambda sha: raw_in(store, sha))
             made = _commit_object(new, rebuilt.root)
             fresh: list[ShaFile] = [
                 Tree.from_string(content)
@@ -271,40 +279,39 @@ class LocalRemote:
 
     def _move(self, parent: CommitSha | None, commit: CommitSha) -> None:
         """Moves the branch from `parent` to `commit`, or not at all."""
+        if not self._swap(self._ref, parent, commit):
+            raise BranchMoved(self.branch, parent, self._head())
+        self._step("branch moved")
+
+    def _swap(self, ref: Ref, old: str | None, new: str | None) -> bool:
+        """Whether the ref stood at `old` and was moved."""
         self._moved(self.path)
         give_up = time.monotonic() + LOCK_PATIENCE
         while True:
             try:
-                moved = move_branch(self._refs(), self._ref, parent, commit)
+                moved = swap(self._refs(), ref, old, new)
                 break
             except FileLocked as locked:
                 _break_stale(pathlib.Path(os.fsdecode(locked.lockfilename)))
                 if time.monotonic() > give_up:
-                    raise Unavailable(f"somebody else holds the lock of branch {self.branch}") from locked
+                    raise Unavailable(f"somebody else holds the lock of {os.fsdecode(ref)}") from locked
                 time.sleep(0.02)
-        if not moved:
-            raise BranchMoved(self.branch, parent, self._head())
         self._moved(self.path)
-        sync_directory((self.path / os.fsdecode(self._ref)).parent)
-        self._step("branch moved")
+        folder = (self.path / os.fsdecode(ref)).parent
+        sync_directory(folder if folder.is_dir() else self.path)
+        return moved
 
     def _read_tree(self, commit: CommitSha) -> dict[Path, TreeEntry]:
         with self._objects() as store:
-            return dict(trees.walk(self._tree_sha_in(store, commit), lambda sha: _raw(store, sha)))
+            return tree_in(store, commit)
 
     def _tree_sha(self, commit: CommitSha) -> TreeSha:
         with self._objects() as store:
-            return self._tree_sha_in(store, commit)
-
-    def _tree_sha_in(self, store: DiskObjectStore, commit: CommitSha) -> TreeSha:
-        found = _object(store, commit)
-        if not isinstance(found, Commit):
-            raise NotFound(f"{commit} is no commit of this repository")
-        return TreeSha(found.tree.decode())
+            return tree_sha_in(store, commit)
 
     def _blob(self, sha: BlobSha) -> bytes:
         with self._objects() as store:
-            return _raw(store, sha)
+            return raw_in(store, sha)
 
     def _find(self, trailer: bytes, since: CommitSha | None) -> CommitSha | None:
         head = self._refs().read_ref(self._ref)
@@ -483,17 +490,20 @@ def owner_of(path: pathlib.Path) -> ProjectId | None:
 
 
 def sweep(path: pathlib.Path, *, before: float) -> None:
-    """Removes what a process that died was writing: half a pack, and the lock files of dulwich, which would stand in the way
-    of the same object for ever. `before`: when this process began (seconds since the epoch); nobody holds a lock so long."""
+    """Removes what a process that died was writing: half a pack, a push that did not count yet, and the lock files of dulwich,
+    which would stand in the way of the same object for ever. `before`: when this process began (seconds since the epoch); nobody holds a lock so long."""
     left = [
         *(path / "objects" / "pack").glob("tmp*.pack"),
         *(path / "objects").glob("*/*.lock"),
-        *(path / "refs" / "heads").rglob("*.lock"),
+        *(path / "refs").rglob("*.lock"),
     ]
     for each in left:
         with contextlib.suppress(FileNotFoundError):
             if each.stat().st_mtime < before:
                 each.unlink()
+    for each in (path / QUARANTINE).glob("*"):
+        if each.stat().st_mtime < before:
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def loose_objects(objects: pathlib.Path) -> list[ObjectID]:
@@ -508,11 +518,18 @@ def head_branch(path: pathlib.Path) -> str:
     return found.removeprefix(prefix).decode() if found.startswith(prefix) else DEFAULT_BRANCH
 
 
-def move_branch(refs: DiskRefsContainer, ref: Ref, parent: CommitSha | None, commit: CommitSha) -> bool:
-    """Whether the ref stood at `parent` and was moved; a move that has already happened is no move."""
-    if parent is None:
-        return refs.add_if_new(ref, ObjectID(commit.encode()))
-    return refs.set_if_equals(ref, ObjectID(parent.encode()), ObjectID(commit.encode()))
+def swap(refs: DiskRefsContainer, ref: Ref, old: str | None, new: str | None) -> bool:
+    """Whether the ref stood at `old` and was moved to `new` (None: it is not there); a move that has already happened is
+    no move."""
+    if new is None:
+        return (
+            old is not None
+            and refs.read_ref(ref) == old.encode()
+            and refs.remove_if_equals(ref, ObjectID(old.encode()))
+        )
+    if old is None:
+        return refs.add_if_new(ref, ObjectID(new.encode()))
+    return refs.set_if_equals(ref, ObjectID(old.encode()), ObjectID(new.encode()))
 
 
 def write(store: DiskObjectStore, objects: Sequence[ShaFile]) -> None:
@@ -561,6 +578,18 @@ def _commit_object(new: NewCommit, root: TreeSha) -> Commit:
     return made
 
 
+def tree_sha_in(store: DiskObjectStore, commit: CommitSha) -> TreeSha:
+    found = _object(store, commit)
+    if not isinstance(found, Commit):
+        raise NotFound(f"{commit} is no commit of this repository")
+    return TreeSha(found.tree.decode())
+
+
+def tree_in(store: DiskObjectStore, commit: CommitSha) -> dict[Path, TreeEntry]:
+    """Every file of a commit."""
+    return dict(trees.walk(tree_sha_in(store, commit), lambda sha: raw_in(store, sha)))
+
+
 def _object(store: DiskObjectStore, sha: str) -> ShaFile:
     try:
         return store[ObjectID(sha.encode())]
@@ -568,7 +597,7 @@ def _object(store: DiskObjectStore, sha: str) -> ShaFile:
         raise NotFound(f"the repository has no object {sha}") from None
 
 
-def _raw(store: DiskObjectStore, sha: str) -> bytes:
+def raw_in(store: DiskObjectStore, sha: str) -> bytes:
     try:
         return store.get_raw(ObjectID(sha.encode()))[1]
     except KeyError:

@@ -9,7 +9,6 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -17,25 +16,11 @@ import pytest
 from dulwich import porcelain
 
 from tests.harness.server import ServerProcess
-from tests.snapshots.git import ENVIRONMENT, commit_all, git, new_repository
+from tests.interop.hosted import Hosted, run, token
+from tests.snapshots.git import commit_all, git, new_repository
 
 VERSIONS = ("0", "2")
 """1 is 0 with a line in front."""
-
-
-@dataclass
-class Hosted:
-    """A project of the shared server, as git clients see it."""
-
-    server: ServerProcess
-    name: str
-
-    @property
-    def bare(self) -> pathlib.Path:
-        return self.server.data / "git" / f"{self.name}.git"
-
-    def url(self, token: str | None = None, user: str = "anybody") -> str:
-        return f"{self.server.url.replace('://', f'://{user}:{token or self.server.token}@')}/git/{self.name}.git"
 
 
 @pytest.fixture
@@ -86,13 +71,6 @@ def judge(server: ServerProcess) -> Iterator[str]:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         process.terminate()
-
-
-def run(folder: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """git, which may have something to complain about."""
-    return subprocess.run(
-        ["git", *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60
-    )
 
 
 def count(folder: pathlib.Path, *what: str) -> int:
@@ -199,12 +177,6 @@ def test_another_implementation_clones_and_fetches(
 
 
 # who may
-
-
-def token(api: httpx.Client, project: str, role: str) -> tuple[str, str]:
-    """The secret, and the token's number."""
-    made = api.post(f"/projects/{project}/tokens", json={"role": role}).raise_for_status().json()
-    return made["token"], made["id"]
 
 
 def test_without_a_token_git_asks_for_one(hosted: Hosted, tmp_path: pathlib.Path) -> None:

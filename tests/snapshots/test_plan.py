@@ -66,7 +66,9 @@ def puller(home: House) -> Puller:
 async def everything(home: House) -> object:
     rows = await home.store.tree_with_deleted(home.project.id)
     records = [await home.store.records(each, home.project.id) for each in ("bases", "conflicts", "branches")]
-    return rows, records, await home.workspace.events(home.project, 0)
+    # What was typed is announced a moment later.
+    told = [each for each in await home.workspace.events(home.project, 0) if each.kind != "changed"]
+    return [(row.id, row.path, row.head, row.deleted_at) for row in rows], records, told
 
 
 async def test_a_plan_says_of_every_path_what_would_become_of_it(home: House, bob: Bob, puller: Puller) -> None:

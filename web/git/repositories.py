@@ -1,7 +1,7 @@
 """`/git/{project}.git`: what git clients ask for, over smart HTTP.
 
-`GET info/refs` tells which refs there are and what can be asked for; `POST git-upload-pack` is a clone or a fetch. How many
-packs are made at once is bounded, for everybody and for each who asks; a client that reads nothing, or whose token has
+`GET info/refs` tells which refs there are and what can be asked for; `POST git-upload-pack` is a clone or a fetch, `POST
+git-receive-pack` a push (web.git.receiving). How many packs are made at once is bounded, for everybody and for each who asks; a client that reads nothing, or whose token has
 ended, is left.
 """
 
@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from collab.errors import Forbidden, Invalid, NotFound, ProtocolError, QuireError, Unavailable
 from snapshots.remotes.base import GitRemote
-from web.git import advertisement, packing
+from web.git import advertisement, packing, receiving
 from web.git.advertisement import RECEIVE, UPLOAD, Service, content_type
 from web.git.asking import Asked, asked, body, refusal
 
@@ -63,6 +63,8 @@ def _advertise(service: Service) -> Serve:
     async def serve(request: Request) -> Response:
         call = await asked(request, service)
         await _check_served(call, service)
+        if service == RECEIVE:
+            call.services.pushing.looked(call.project.id)
         refs = await (await call.services.serving.repository(call.project)).refs()
         content = advertisement.advertisement(service, refs, advertisement.version(request.headers.get("git-protocol")))
         return Response(content, media_type=content_type(service, "advertisement"))
@@ -104,6 +106,14 @@ async def upload_pack(request: Request) -> Response:
         except ProtocolError as error:
             return Response(advertisement.refused(error.message), media_type=kind)
     return _Streamed(call, packing.fetch(repository.path, content, version), kind)
+
+
+@_answering(RECEIVE)
+async def receive_pack(request: Request) -> Response:
+    call = await asked(request, RECEIVE)
+    await _check_served(call, RECEIVE)
+    _check_type(request, RECEIVE)
+    return await receiving.receive(request, call)
 
 
 class _Streamed(Response):
@@ -166,6 +176,7 @@ async def dumb(request: Request) -> Response:
 ROUTES: Final = [
     Route("/git/{project}/info/refs", info_refs, methods=["GET"]),
     Route("/git/{project}/git-upload-pack", upload_pack, methods=["POST"]),
+    Route("/git/{project}/git-receive-pack", receive_pack, methods=["POST"]),
     Route("/git/{project}", dumb, methods=["GET"]),
     Route("/git/{project}/{rest:path}", dumb, methods=["GET"]),
 ]
