@@ -63,6 +63,13 @@ const commands = {
   insert: (peer, { at, text }) => { peer.text.insert(at ?? peer.text.length, text) },
   delete: (peer, { at, length }) => { peer.text.delete(at, length) },
   text: peer => peer.text.toString(),
+  /** A cursor, as editors keep and show it: it stays with the characters around it. */
+  mark: (peer, { at, assoc }) => Y.relativePositionToJSON(Y.createRelativePositionFromTypeIndex(peer.text, at, assoc ?? 0)),
+  where: (peer, { mark }) => Y.createAbsolutePositionFromRelativePosition(Y.createRelativePositionFromJSON(mark), peer.doc)?.index,
+  /** From now on, what this peer does can be undone, each edit by itself. */
+  track: peer => { peer.undoing = new Y.UndoManager(peer.text, { captureTimeout: 0 }) },
+  undo: peer => peer.undoing.undo() !== null,
+  redo: peer => peer.undoing.redo() !== null,
   codes: peer => peer.codes,
   states: peer => peer.states(),
   show: (peer, { state }) => { peer.provider.awareness.setLocalState(state) },
