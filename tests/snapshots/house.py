@@ -93,6 +93,7 @@ async def house(
     limits: Limits | None = None,
     make_hub: Callable[[Credential], Hub] | None = None,
     remotes_of: type[ConnectedRemotes] = ConnectedRemotes,
+    token: str | None = None,
 ) -> AsyncIterator[House]:
     """On `store` (else on one in memory), with a project `notes` in it."""
     clock = clock or Clock()
@@ -109,7 +110,9 @@ async def house(
         workspace = Workspace(store, objects, rooms, bus, clock)
         step = step or (lambda name: None)
         local = LocalRemotes(root / "git", step=step)
-        remotes = remotes_of(local, store, SEALER, clock=clock, api="http://github.invalid", make_hub=make_hub)
+        remotes = remotes_of(
+            local, store, SEALER, clock=clock, api="http://github.invalid", make_hub=make_hub, token=token
+        )
         snapshotter = Snapshotter(workspace, remotes, bus, clock=clock, pace=pace, step=step, chance=lambda: 0.0)
         connecting = Connecting(
             workspace,
