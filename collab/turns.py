@@ -323,7 +323,7 @@ class Turns:
             raise Overlap(
                 f"{paths.show(row.path)} was edited since, and so it is not deleted",
                 field="base",
-                details={"sha": sha(turn), "hunks": []},
+                details={"sha": self._writing.told(turn), "hunks": []},
             )
         if each.content is not None and each.back:
             data, mode = each.content.data, each.content.mode

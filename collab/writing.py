@@ -179,6 +179,12 @@ class Writing:
         }  # fmt: skip
         return Staged(Written(row, created=False, rebased=planned.rebased), fields)
 
+    def told(self, turn: Turn) -> BlobSha:
+        """The SHA of the file as it is now: whoever is told may come back with it as his base."""
+        now = sha(turn)
+        self._contents.remember(turn.row.id, now, turn.position)
+        return now
+
     async def check_blind(self, turn: Turn, actor: ActorId) -> None:
         others = {member.session.actor for member in turn.room.members.values() if member.session.writes} - {actor}
         base = await bases.base(self._store, turn.row.project, turn.row.path)
@@ -190,7 +196,7 @@ class Writing:
                 "with theirs, or force it",
                 code="blind_write",
                 field="If-Match",
-                details={"sha": sha(turn), "actors": sorted(others)},
+                details={"sha": self.told(turn), "actors": sorted(others)},
             )
 
     async def _base(self, row: Row, sha: BlobSha) -> str:
@@ -239,7 +245,7 @@ class Writing:
                 details={
                     "hunks": [asdict(hunk) for hunk in result.hunks],
                     "diff": unified(base, live, paths.show(turn.row.path)),
-                    "sha": sha(turn),
+                    "sha": self.told(turn),
                 },
             )
         return result.text, True
@@ -249,7 +255,7 @@ class Writing:
             raise Overlap(
                 "the file changed since you read it, and it is not text that could be merged; nothing was changed",
                 field="If-Match",
-                details={"hunks": [], "sha": sha(turn)},
+                details={"hunks": [], "sha": self.told(turn)},
             )
 
 

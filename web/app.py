@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import WebSocketRoute
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from collab.bus.base import Bus
@@ -33,6 +33,7 @@ from web.git import repositories
 from web.git.packing import Packing
 from web.idempotency import Once
 from web.identity import Identity
+from web.mcp.entry import Mcp
 from web.observability import Metrics
 from web.pages import Pages, wants_page
 from web.private import read_or_make
@@ -167,6 +168,7 @@ def create_app(settings: Settings, *, adapters: Open = on_disk) -> Quire:
     routes = [
         *ROUTES,
         *repositories.ROUTES,
+        Route("/mcp", Mcp(), methods=["GET", "POST", "DELETE"]),
         WebSocketRoute("/sync/{project}/{path:file}", sync),
         WebSocketRoute("/{rest:path}", nowhere),
         *pages.routes(),

@@ -339,3 +339,17 @@ async def test_an_agent_that_edits_is_seen_where_it_wrote(tmp_path: pathlib.Path
             place = from_json(seen["cursor"]["head"], "head")
             assert place.client is not None
             assert order_now.place_of(place.client, place.clock) == (bob.text.index("😀"), True)
+
+
+async def test_the_sha_that_a_refusal_tells_is_a_base_at_once() -> None:
+    async with desk() as there:
+        sha = await there.put("a.md", "one\ntwo\nthree\n")
+        async with there.peer("a.md", "bob") as bob:
+            bob.type("2 ", at=4)
+            await bob.until_saved()
+            with pytest.raises(Overlap) as refused:
+                await take(there, edit("a.md", sha, ("two", "TWO")))
+            bob.type("four\n")
+            await bob.until_saved()
+        await take(there, edit("a.md", refused.value.details["sha"], ("2 two", "TWO")))
+        assert await there.text("a.md") == "one\nTWO\nthree\nfour\n"

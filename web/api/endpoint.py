@@ -8,7 +8,7 @@ drift apart. Unknown fields are refused by name; an absent body is `{}`; a query
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
@@ -216,6 +216,37 @@ async def run(endpoint: Endpoint, request: Request) -> Response:
     actor = None if access is None else access.actor.id
     scope = ProjectId("") if project is None else project.id
     return await services.once.answer(request, actor, scope, work, secret=endpoint.secret)
+
+
+async def within(
+    endpoint: Endpoint,
+    services: Services,
+    access: Access,
+    params: Mapping[str, str],
+    *,
+    query: Mapping[str, Any] | None = None,
+    body: Mapping[str, Any] | None = None,
+) -> Any:
+    """What an endpoint answers, asked from inside this process (by MCP): the same checks, the same errors. `params` are those
+    of its address; its query and body are validated as the declaration says."""
+    name = params.get("project")
+    if endpoint.role is not None:
+        require(access, name, endpoint.role)
+        _check_scope(endpoint, access, name, params.get("path"))
+    project = None if name is None else await services.workspace.project(name)
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": endpoint.method,
+        "path_params": dict(params),
+        "headers": [],
+        "query_string": b"",
+    }
+    try:
+        asked = msgspec.convert(dict(query or {}), endpoint.query)
+        given = None if endpoint.body is None else msgspec.convert(dict(body or {}), endpoint.body)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, "what was asked") from error
+    return await endpoint.handler(Call(Request(scope), services, given, asked, access, project))
 
 
 def _check_scope(endpoint: Endpoint, access: Access, project: str | None, path: str | None) -> None:
