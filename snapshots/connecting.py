@@ -179,12 +179,20 @@ class Connecting:
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
-    async def _meet(self, project: Project, wanted: Wanted, asker: Asker) -> _Meeting:
+    async def reach(self, project: Project, wanted: Wanted, asker: Asker) -> Reached:
+        """What is wanted, if it is there and the asker's to reach."""
+        return (await self._reach(project, wanted, asker))[0]
+
+    async def _reach(self, project: Project, wanted: Wanted, asker: Asker) -> tuple[Reached, Connection | None]:
         known = await connections.connection(self._store, project.id)
         wanted = await self._allowed(project, wanted, known, asker)
         place = await self._places.reach(project, wanted, known)
         if not asker.root and wanted.kind == "github" and not place.same_repository:
             await self._check_own(project, wanted)
+        return place, known
+
+    async def _meet(self, project: Project, wanted: Wanted, asker: Asker) -> _Meeting:
+        place, known = await self._reach(project, wanted, asker)
         branch = await journal.branch(self._store, project.id)
         commit = journal.known(branch)
         head, begins = place.head, False

@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -38,9 +38,10 @@ from collab.store.base import Change, Project, PutRecord, Row
 from collab.workspace import Incoming, LargeIncoming, Workspace
 from snapshots import journal, trees
 from snapshots.connection import connection
+from snapshots.elsewhere import Elsewhere
 from snapshots.journal import Branch
 from snapshots.snapshotter import Snapshotter
-from snapshots.sources import Batch, Done, Failed, File, Limits, Note, Phase, Request, Skipped, Source
+from snapshots.sources import Batch, Done, Failed, File, Limits, Message, Note, Phase, Request, Skipped, Source
 from snapshots.spool import Spool
 from snapshots.worker import reading
 
@@ -67,6 +68,8 @@ UNDO_WITHIN: Final = 10.0
 INTERRUPTED: Final = "It was interrupted when the server stopped, and was undone. Run it again."
 
 Existing = Literal["refuse", "keep", "replace"]
+Connect = Callable[[], Awaitable[str]]
+"""Connects the project, and says what is to be said of that."""
 JobState = Literal["running", "done", "failed"]
 
 
@@ -96,9 +99,10 @@ class _Import:
 
     job: Job
     project: Project
-    source: Source
+    source: Source | Elsewhere
     actor: ActorId
     existing: Existing
+    connect: Connect | None = None
     ended: anyio.Event = field(default_factory=anyio.Event)
     rows: dict[Path, Row] = field(default_factory=dict)
     """What the project has; exact."""
@@ -174,17 +178,19 @@ class Importer:
     async def start(
         self,
         project: Project,
-        source: Source,
+        source: Source | Elsewhere,
         actor: ActorId,
         *,
         existing: Existing = "refuse",
         remove: pathlib.Path | None = None,
+        connect: Connect | None = None,
     ) -> Job:
-        """The job, which runs from now on. `remove` is a file (an upload) that is deleted when it has ended."""
+        """The job, which runs from now on. `remove` is a file (an upload) that is deleted when it has ended. `connect` is what
+        the import ends with, once its files are there."""
         if any(each.project.id == project.id for each in self._imports.values()):
             raise Conflict(f"an import into {project.name} is running; wait until it has ended", code="busy")
         job = Job(id=fresh(), project=project.id, started_at=self._clock())
-        self._imports[job.id] = running = _Import(job, project, source, actor, existing)
+        self._imports[job.id] = running = _Import(job, project, source, actor, existing, connect)
         try:
             await self._store.commit(changes=[_record(job)])
         except BaseException:
@@ -235,8 +241,7 @@ class Importer:
             running.rows[row.path] = row
             running.place(row.path)
         spool = Spool(scratch / "replaced")
-        request = Request(source=running.source, bare=str(bare), scratch=str(scratch), limits=self._limits)
-        async with reading(request) as messages:
+        async with self._reading(running.source, bare, scratch) as messages:
             async for message in messages:
                 match message:
                     case Batch():
@@ -257,7 +262,21 @@ class Importer:
             await self._publish(running)
         if running.replaced:
             await self._replace(running, spool)
+        if running.connect is not None:
+            await self._connect(running, running.connect)
         await self._remotes.discard(running.job.id)
+
+    @contextlib.asynccontextmanager
+    async def _reading(
+        self, source: Source | Elsewhere, bare: pathlib.Path, scratch: pathlib.Path
+    ) -> AsyncIterator[AsyncIterator[Message]]:
+        if isinstance(source, Elsewhere):
+            async with contextlib.aclosing(source.read(scratch, self._limits)) as messages:
+                yield messages
+            return
+        request = Request(source=source, bare=str(bare), scratch=str(scratch), limits=self._limits)
+        async with reading(request) as messages:
+            yield messages
 
     async def _take(self, running: _Import, files: Sequence[File], spool: Spool) -> None:
         """Stages what is new, in slices."""
@@ -317,7 +336,7 @@ class Importer:
         if running.replaced:
             published = msgspec.structs.replace(running.job, phase="replacing", done=0, total=running.replaced)
         else:
-            published = self._ended(running)
+            published = self._there(running)
         await self._workspace.publish(project, running.job.id, [*changes, _record(published)])
         running.job = published
 
@@ -358,6 +377,17 @@ class Importer:
                 )
                 await self._store.commit(changes=[bases.put(running.project.id, base)])
             running.progress(done=running.job.done + 1)
+        running.job = self._there(running)
+        await self._store.commit(changes=[_record(running.job)])
+
+    def _there(self, running: _Import) -> Job:
+        """All files are there."""
+        if running.connect is not None:
+            return msgspec.structs.replace(running.job, phase="connecting")
+        return self._ended(running)
+
+    async def _connect(self, running: _Import, connect: Connect) -> None:
+        running.notes.append(await connect())
         running.job = self._ended(running)
         await self._store.commit(changes=[_record(running.job)])
 
@@ -404,6 +434,8 @@ class Importer:
         await self._workspace.drop(job.id, [_record(failed)] if there else [])
 
     def _failed(self, job: Job, why: str, skipped: tuple[str, ...]) -> Job:
+        if job.phase == "connecting":
+            why = f"The files are in the project, but it is not connected. {why}"
         if job.phase == "replacing":
             why = f"What is new is in the project, but not all that was to be replaced is. {why}"
         return msgspec.structs.replace(

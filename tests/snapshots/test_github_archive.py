@@ -8,28 +8,26 @@ import tarfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-import anyio
 import pytest
 
-from collab.ids import BlobSha, Path
+from collab.ids import BlobSha
 from snapshots import trees
 from snapshots.puller import Puller
 from snapshots.remotes import github_archive, github_repository
-from snapshots.remotes.base import Author, CommitSha, NewCommit, TreeEntry
+from snapshots.remotes.base import CommitSha
 from snapshots.remotes.github import GitHubRemote
 from tests.harness import faultproxy as fault
 from tests.harness.faultproxy import FaultProxy, Forward, Reply, Request, fault_proxy
-from tests.harness.github import GitHubRepository, GitHubServer
+from tests.harness.github import GitHubServer
 from tests.harness.hubs import hub_to
-from tests.snapshots.git import blob_sha, git
+from tests.harness.tarballs import MANY, TARBALL, Tarred, serve, tarred
 from tests.snapshots.house import house
 from tests.snapshots.test_github_rounds import OneRemote
 
 pytestmark = pytest.mark.anyio
 
-FILE, SCRIPT, LINK = 0o100644, 0o100755, 0o120000
-MANY = github_archive.AT_LEAST
-TARBALL, CODELOAD, BLOBS = "/tarball/", "/codeload/", "/git/blobs/"
+SCRIPT, LINK = 0o100755, 0o120000
+BLOBS = "/git/blobs/"
 
 
 @dataclass
@@ -41,20 +39,7 @@ class Place:
     asked: list[Request] = field(default_factory=list)
 
     def serve(self, location: str | None = None, answer: fault.Action | None = None) -> None:
-        """GitHub sends us to another address, which serves the tarball."""
-        there = location or f"{self.proxy.url}/codeload/alice-r.tar.gz?token=temporary"
-
-        async def sent(request: Request, forward: Forward) -> Reply:
-            return Reply(302, {"location": there}, b"")
-
-        async def served(request: Request, forward: Forward) -> Reply | None:
-            self.asked.append(request)
-            if answer is not None:
-                return await answer(request, forward)
-            return Reply(200, {"content-type": "application/x-gzip"}, self.packed)
-
-        self.proxy.on("GET", TARBALL, sent, times=-1)
-        self.proxy.on("GET", CODELOAD, served, times=-1)
+        self.asked = serve(self.proxy, self.packed, location=location, answer=answer)
 
     async def fetch(self, *shas: BlobSha) -> dict[BlobSha, bytes]:
         head = await self.remote.head()
@@ -69,55 +54,13 @@ class Place:
         return len([each for each in self.proxy.requests if BLOBS in each])
 
 
-@dataclass
-class Made:
-    theirs: GitHubRepository
-    contents: dict[BlobSha, bytes]
-    packed: bytes
-
-
 @pytest.fixture(scope="module")
-def made(github: GitHubServer, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """A repository whose tarball, as git makes it, is not all that its tree is."""
-    theirs = github.make(begun=True)
-    contents = anyio.run(_fill, theirs)
-    folder = tmp_path_factory.mktemp("tarball")
-    bare = theirs.copied(folder / "copy.git")
-    into = folder / "packed.tar.gz"
-    git(bare, "archive", "--format=tar.gz", "--prefix=alice-r-0123456/", f"--output={into}", "main")
-    return Made(theirs, contents, into.read_bytes())
-
-
-async def _fill(theirs: GitHubRepository) -> dict[BlobSha, bytes]:
-    hub = hub_to(theirs.server.url, theirs.token)
-    remote = GitHubRemote(await github_repository.find(hub, theirs.full_name), "main")
-    files: dict[str, tuple[int, bytes]] = {f"d{n % 7}/f{n}.txt": (FILE, b"file %d\n" % n) for n in range(MANY)}
-    files["hidden.txt"] = FILE, b"not in a tarball\n"
-    files["version.txt"] = FILE, b"$Format:%H$\n"
-    files[".gitattributes"] = FILE, b"hidden.txt export-ignore\nversion.txt export-subst\n"
-    files["run.sh"] = SCRIPT, b"#!/bin/sh\n"
-    files["link"] = LINK, b"d0/f0.txt"
-    files["again.txt"] = FILE, b"file 0\n"
-    files["bytes.bin"] = FILE, bytes(range(256)) * 40
-    files["empty"] = FILE, b""
-    files["large.bin"] = FILE, b"\0\1\2\3" * 2_000_000
-    contents = {blob_sha(content): content for _, content in files.values()}
-
-    async def blob(sha: BlobSha) -> bytes:
-        return contents[sha]
-
-    writes = {Path(path): TreeEntry(blob_sha(content), mode) for path, (mode, content) in files.items()}
-    writes[Path("vendored")] = TreeEntry(BlobSha("c" * 40), trees.SUBMODULE)
-    alice = Author("Alice", "alice@example.org")
-    first = await remote.head()
-    await remote.commit(
-        NewCommit(parent=first, writes=writes, deletes=(), message="Files\n", author=alice, at=1_700_000_000), blob
-    )
-    return contents
+def made(github: GitHubServer, tmp_path_factory: pytest.TempPathFactory) -> Tarred:
+    return tarred(github, tmp_path_factory.mktemp("tarball"))
 
 
 @pytest.fixture
-async def place(made: Made) -> AsyncIterator[Place]:
+async def place(made: Tarred) -> AsyncIterator[Place]:
     async with fault_proxy(made.theirs.server.url) as proxy:
         found = await github_repository.find(hub_to(proxy.url, made.theirs.token), made.theirs.full_name)
         yield Place(proxy, GitHubRemote(found, "main"), made.contents, made.packed)

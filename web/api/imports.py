@@ -12,14 +12,17 @@ import anyio.to_thread
 import msgspec
 
 from collab.errors import Forbidden, Invalid, NotFound
-from snapshots import sources
+from snapshots import scope, sources
+from snapshots.elsewhere import Elsewhere
 from snapshots.importer import Existing, Job
+from snapshots.places import Wanted
 from snapshots.sources import Source
 from web import uploads
 from web.api.endpoint import JSON_LIMIT, Body, Call, Endpoints, NoQuery, Query, decode_json, peeked, read_body
+from web.api.remote import asker_of, checked_token
 from web.api.shapes import maybe_rfc3339, rfc3339
 from web.outgoing import check_public
-from web.roles import allows
+from web.roles import allows, require
 from web.uploads import Received
 
 endpoints = Endpoints()
@@ -37,6 +40,8 @@ ARCHIVES: Final = (
     "application/octet-stream",
 )
 
+OF_GITHUB: Final = ("branch", "folder", "patterns", "token", "installation", "connect")
+
 Choice = Literal["fail", "refuse", "replace", "keep"]
 
 
@@ -48,12 +53,23 @@ class ImportQuery(Query):
 
 
 class ImportSource(Body):
-    """One of the two: `git`, a repository's address (for root also a path on the server's machine), or `path`, whatever
-    lies there (for root). `existing`: what becomes of files that are there already with other content. `strip`: leave out
-    the one folder in which everything in an archive lies."""
+    """One of the three: `git`, a repository's address (for root also a path on the server's machine), with its history;
+    `github`, a repository on GitHub as `owner/name`, through its API: its files alone; or `path`, whatever lies there (for
+    root). `existing`: what becomes of files that are there already with other content. `strip`: leave out the one folder in
+    which everything in an archive lies.
+
+    With `github`: `branch`, `folder`, `patterns`, `token` and `installation` as for the project's remote; `connect`: the project
+    is connected to it when the files are there."""
 
     git: str | None = None
+    github: str | None = None
     path: str | None = None
+    branch: str | None = None
+    folder: str = ""
+    patterns: tuple[str, ...] = ()
+    token: str | None = None
+    installation: int | None = None
+    connect: bool = False
     existing: Choice = "fail"
     strip: bool = False
 
@@ -131,6 +147,11 @@ async def start_import(call: Call[None, ImportQuery]) -> ImportJob:
             )
     wanted = decode_json(_DECODER, await read_body(call.request, JSON_LIMIT))
     assert isinstance(wanted, ImportSource)
+    if wanted.github is not None:
+        return _shape(await _from_github(call, wanted, wanted.github))
+    for name in OF_GITHUB:
+        if getattr(wanted, name):
+            raise Invalid(f"{name} goes with github, a repository on GitHub", field=name)
     source = await _source(call, wanted)
     call.services.metrics.imported(type(source).__name__)
     return _shape(await _start(call, source, wanted.existing))
@@ -148,6 +169,38 @@ async def get_import(call: Call[None, NoQuery]) -> ImportJob:
 async def _start(call: Call[None, ImportQuery], source: Source, existing: Choice) -> Job:
     choice: Existing = "refuse" if existing == "fail" else existing
     return await call.services.importer.start(call.project, source, call.access.actor.id, existing=choice)
+
+
+async def _from_github(call: Call[None, ImportQuery], given: ImportSource, repository: str) -> Job:
+    if given.git is not None or given.path is not None:
+        raise Invalid("say where from, once: git, github or path", field="github")
+    if given.token is None or given.connect:
+        require(call.access, call.project.name, "admin")
+    services, project, asker = call.services, call.project, asker_of(call)
+    wanted = Wanted(
+        kind="github",
+        repository=repository,
+        branch=given.branch,
+        scope=scope.parse(given.folder, given.patterns),
+        token=checked_token(given.token),
+        installation=given.installation,
+    )
+    place = await services.connecting.reach(project, wanted, asker)
+
+    async def connect() -> str:
+        # What is here and not there stays, and goes out with the next commit.
+        await services.connecting.connect(project, wanted, "merge", asker)
+        return f"The project is connected to {place.remote.described()['repository']}, branch {place.remote.branch}."
+
+    choice: Existing = "refuse" if given.existing == "fail" else given.existing
+    services.metrics.imported("GitHub")
+    return await services.importer.start(
+        project,
+        Elsewhere(place.remote),
+        call.access.actor.id,
+        existing=choice,
+        connect=connect if given.connect else None,
+    )
 
 
 async def _source(call: Call[None, ImportQuery], wanted: ImportSource) -> Source:

@@ -117,7 +117,7 @@ async def show_remote(call: Call[None, NoQuery]) -> RemoteInfo:
 )
 async def preview_remote(call: Call[NewRemote, NoQuery]) -> PreviewInfo:
     """What connecting would bring together. Nothing is changed, here or there."""
-    found = await call.services.connecting.preview(call.project, _wanted(call.body), _asker(call))
+    found = await call.services.connecting.preview(call.project, _wanted(call.body), asker_of(call))
     compared = found.compared
     return PreviewInfo(
         new_here=_shown(compared.new_here),
@@ -151,7 +151,7 @@ async def connect_remote(call: Call[NewRemote, NoQuery]) -> Response:
 
     A repository that is not there, is archived, or cannot be written to is refused. 202 when it is not done after 20 seconds; it
     goes on then, and the status tells."""
-    wanted, take, asker = _wanted(call.body), call.body.take, _asker(call)
+    wanted, take, asker = _wanted(call.body), call.body.take, asker_of(call)
     services, project = call.services, call.project
 
     async def work() -> Connected:
@@ -173,7 +173,7 @@ async def disconnect_remote(call: Call[None, TakeQuery]) -> Response:
 
     What it is connected to is neither asked nor changed, and its token is forgotten. The files stay as they are, and the next
     commit makes the repository what they are; with `take` it can be the other way round."""
-    services, project, take, asker = call.services, call.project, call.query.take, _asker(call)
+    services, project, take, asker = call.services, call.project, call.query.take, asker_of(call)
 
     async def work() -> Connected:
         return await services.connecting.disconnect(project, asker, take)
@@ -233,20 +233,24 @@ async def _credential(
 
 
 def _wanted(body: NewRemote) -> Wanted:
-    if body.token is not None and not re.fullmatch(r"[!-~]{1,1000}", body.token):
-        raise Invalid("a token is printable ASCII without spaces, of at most 1,000 characters", field="token")
     return Wanted(
         kind=body.kind,
         repository=body.repository,
         branch=body.branch,
         scope=scope.parse(body.folder, body.patterns),
         pull_request=body.pull_request,
-        token=body.token,
+        token=checked_token(body.token),
         installation=body.installation,
     )
 
 
-def _asker(call: Call[Any, Any]) -> Asker:
+def checked_token(token: str | None) -> str | None:
+    if token is not None and not re.fullmatch(r"[!-~]{1,1000}", token):
+        raise Invalid("a token is printable ASCII without spaces, of at most 1,000 characters", field="token")
+    return token
+
+
+def asker_of(call: Call[Any, Any]) -> Asker:
     return Asker(call.access.actor.id, root=call.access.role_in(call.project.name) == "root")
 
 
