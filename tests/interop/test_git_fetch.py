@@ -219,6 +219,16 @@ def test_a_project_that_one_may_not_see_is_one_that_is_not_there(
     assert seen.replace(filled.name, "absent") == absent
 
 
+def test_a_token_of_some_paths_does_not_get_the_whole_project(filled: Hosted, api: httpx.Client) -> None:
+    body = {"role": "editor", "paths": ["docs/**"]}
+    limited = api.post(f"/projects/{filled.name}/tokens", json=body).raise_for_status().json()["token"]
+    refused = httpx.get(
+        f"{filled.server.url}/git/{filled.name}.git/info/refs?service=git-upload-pack", auth=("x", limited)
+    )
+    assert refused.status_code == 403
+    assert "docs/**" in refused.text
+
+
 def test_a_renamed_project_is_found_under_its_new_name(
     filled: Hosted, api: httpx.Client, tmp_path: pathlib.Path
 ) -> None:

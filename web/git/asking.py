@@ -22,7 +22,7 @@ from collab.errors import Invalid, ProtocolError, QuireError, TooLarge, Unavaila
 from collab.store.base import Project
 from web.errors import Unauthenticated, status_of
 from web.git.advertisement import RECEIVE, Service
-from web.roles import Access, Role, require
+from web.roles import Access, Role, require, require_all
 from web.services import Services
 
 CHALLENGE: Final = 'Basic realm="Quire", charset="UTF-8"'
@@ -45,6 +45,7 @@ async def asked(request: Request, service: Service) -> Asked:
     access = await services.identity.authenticate_token(_token(request))
     name = str(request.path_params["project"]).removesuffix(".git")
     require(access, name, NEEDED[service])
+    require_all(access, name)
     return Asked(services, access, await services.workspace.project(name))
 
 
