@@ -24,7 +24,7 @@ from collab.merge import choose
 from collab.store.base import Project
 from collab.text import blob_sha, open_bytes, to_bytes
 from collab.workspace import Workspace
-from snapshots.committer import QUIRE
+from snapshots.authorship import QUIRE
 from snapshots.remotes.base import CommitSha, GitRemote, NewCommit, Remotes, TreeEntry
 from snapshots.settling import LINES, Settling
 from snapshots.snapshot import Credit, credit, message

@@ -66,6 +66,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     authors: tuple[Credit, ...] = ()
     detail: str = ""
     """Why it failed, and what to do."""
+    branch: str | None = None
+    """Where it went, if not to the project's own branch."""
+    merges: str | None = None
+    """The commit of the own branch that it merges, and whose tree its files change."""
+    pull_request: int | None = None
+    url: str = ""
+    """Of the pull request."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """Paths that were not taken, each with the reason (snapshots.remotes.refusals.Reason): without them it was made."""
 
 
 def key(number: int) -> str:

@@ -18,9 +18,9 @@ import contextlib
 import pathlib
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import anyio
 import structlog
@@ -33,19 +33,33 @@ from collab.ids import ActorId, BlobSha, Millis, Path, ProjectId
 from collab.merge import Take
 from collab.store.base import Project
 from collab.workspace import Workspace
-from snapshots import journal
-from snapshots.committer import INTERRUPTED, QUIRE, Committer, Step, no_step, what_to_do
+from snapshots import journal, refused, scope, telling
+from snapshots.authorship import QUIRE
+from snapshots.budget import Left
+from snapshots.committer import (
+    INTERRUPTED,
+    BranchTaken,
+    Committer,
+    Step,
+    Wish,
+    WishInvalid,
+    no_step,
+    what_to_do,
+)
 from snapshots.holds import Holds
+from snapshots.offers import Offer
 from snapshots.plan import PushRefused
 from snapshots.polling import Polling, Watch
 from snapshots.puller import Pulled, Puller, Pushed
-from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Remotes
+from snapshots.refused import Refused
+from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Hosted, Remotes
 from snapshots.restoring import Restoring
-from snapshots.rounds import Rounds, Watched
+from snapshots.rounds import Rounds
 from snapshots.schedule import Pace
-from snapshots.scope import left_out, within
 from snapshots.settling import Settling
 from snapshots.snapshot import Snapshot
+from snapshots.standing import standing
+from snapshots.telling import Waiting
 
 log = structlog.get_logger(__name__)
 
@@ -55,37 +69,45 @@ LOOKS_AT_ONCE: Final = 8
 OURS: Final = frozenset({"snapshot", "pulled", "pushed", "conflict", "policies"})
 """Kinds of events that are no edits."""
 
-NAMED: Final = 10
-"""Conflicts that the status names."""
-
 MOVED_AT_MOST: Final = 5
 """Rounds that begin again because somebody pushed between the pull and the commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """`remote` says where the branch is and how to clone it; `outside`: files that do not belong to what the project is connected
-    to, and are not committed; `detail` why the last round failed."""
+    """`remote` says where the branch is and how to clone it, None when that cannot be said now; `uncommitted` is what no
+    branch holds; `detail` says what is wrong, what waits for whom, and what to do."""
 
-    remote: dict[str, str]
+    remote: Mapping[str, object] | None
     head: str | None
     uncommitted: int
     conflicts: int
-    outside: int
     state: str
     detail: str
     next_commit_at: Millis | None
     watch: Watch
-    budget: None = None
+    outside: int = 0
+    """Files that do not belong to what the project is connected to, and are not committed."""
+    pull_requests: Sequence[Waiting] = ()
+    refused: Sequence[Refused] = ()
+    left: Left | None = None
+    spacing: int = 0
+    """Milliseconds between two automatic commits, over all projects with this credential."""
+
+
+Doing = Literal["", "pulling", "committing"]
 
 
 @dataclass(slots=True)
 class _Seen:
-    """`pulling`: the round that runs is at that; `looking`: somebody looks at the branch; `head`: where it stood then."""
+    """`doing`: what the round that runs is at; `looking`: somebody looks at the branch; `head`: where it stood then;
+    `described` and `hosted` as the remote last said."""
 
-    pulling: bool = False
+    doing: Doing = ""
     looking: bool = False
     head: CommitSha | None = None
+    described: Mapping[str, object] | None = None
+    hosted: Hosted | None = None
 
 
 class Snapshotter:
@@ -120,12 +142,14 @@ class Snapshotter:
             clock=clock,
             pace=pace or Pace(),
             ignored=OURS,
-            no_failure=(PushRefused, BranchMoved),
-            clear_at=self.holds.clear_at,
+            no_failure=(PushRefused, BranchMoved, BranchTaken, WishInvalid),
+            clear_at=self._clear_at,
             chance=chance,
         )
         self._seen: defaultdict[ProjectId, _Seen] = defaultdict(_Seen)
         self._looks = anyio.CapacityLimiter(LOOKS_AT_ONCE)
+        self._last: dict[int, Millis] = {}
+        """When the newest automatic commit began, by account."""
 
     # -- on demand ---------------------------------------------------------------------------------------------------
 
@@ -135,13 +159,18 @@ class Snapshotter:
         *,
         message: str | None = None,
         paths: Sequence[Path] | None = None,
+        branch: str | None = None,
+        pull_request: bool = False,
         actor: ActorId = actors.QUIRE.id,
     ) -> Snapshot:
         """A round now, after the one that runs. What cannot be committed is a snapshot in state `failed`; trouble on the
-        way is raised, and the schedule tries again."""
+        way is raised, and the schedule tries again. `branch`: another one than the project's own, which is begun where it
+        is not there; its own by name: past any pull request, and begun again where it is gone. A `pull_request` holds its
+        files back from other commits until it is merged."""
         if self._rounds.closing:
             raise Unavailable("the server is stopping; it commits what is there before it ends")
-        return await self._round(project, message, paths, actor)
+        wish = Wish(given=message, chosen=paths, branch=branch, pull_request=pull_request, actor=actor, by_hand=True)
+        return await self._round(project, wish)
 
     async def pull(self, project: Project, *, policy: Policy | None = None) -> Pulled:
         """What others pushed, now, after the round that runs. `policy` is for every conflict; without it the project's
@@ -158,6 +187,7 @@ class Snapshotter:
         async with self._rounds.alone(project.id) as watched:
             with self._rounds.failing(watched):
                 await self._committer.recover(project)
+                await self._remote(project)
                 pulled = await self._pull(project, work)
             self._rounds.succeeded(watched)
             watched.failure = pulled.detail
@@ -192,29 +222,79 @@ class Snapshotter:
         return (await journal.snapshots(self._store, project.id))[::-1]
 
     async def status(self, project: Project) -> Status:
-        remote = await self.remotes.of(project)
-        belongs, outside = within(await self._workspace.changed(project), remote.covers)
-        uncommitted = len(belongs)
-        waiting = await conflicts.still_open(self._store, project.id)
-        watched = self._rounds[project.id]
-        head = await remote.head()
+        """Asks nobody elsewhere: what a host said last counts."""
+        watched, seen = self._rounds[project.id], self._seen[project.id]
+        try:
+            remote = await self._remote(project)
+        except QuireError as error:
+            return await self._without_remote(project, error)
+        stand = await standing(self._workspace, remote, project)
+        uncommitted = stand.uncommitted()
+        head = journal.known(stand.branch) if remote.hosted is not None else await remote.head()
         failure = watched.failure
-        if uncommitted and not failure and not watched.lock.locked():
+        if stand.changed and not failure and not watched.lock.locked():
             failure = await self._failed_before(project, remote, head)
+        held_back, waiting = stand.held_back(), stand.waiting()
+        due = self._rounds.due_at(project.id) if stand.changed else None
+        left = remote.hosted.left() if remote.hosted is not None else None
         return Status(
-            remote={
-                "kind": "git",
-                "path": remote.clone_command().removeprefix("git clone "),
-                "branch": remote.branch,
-                "clone": remote.clone_command(),
-            },
+            remote=remote.described(),
             head=head,
-            uncommitted=uncommitted,
+            uncommitted=len(uncommitted),
+            conflicts=len(stand.conflicts),
+            state=telling.state(
+                running=(seen.doing or "running") if watched.lock.locked() else None,
+                failed=bool(failure),
+                conflicts=len(stand.conflicts),
+                refused=len(held_back),
+            ),
+            detail=telling.detail(
+                failure=failure,
+                conflicts=[each.path for each in stand.conflicts],
+                refused=[(each.path, each.detail) for each in held_back],
+                pause=telling.pause(watched.pause, left.paused_until if left is not None else None),
+                waiting=waiting,
+                outside=scope.left_out(stand.outside),
+            ),
+            outside=len(stand.outside),
+            next_commit_at=due,
+            watch=self.polling.watch(project.id),
+            pull_requests=waiting,
+            refused=held_back,
+            left=left,
+            spacing=remote.hosted.spacing() if remote.hosted is not None else 0,
+        )
+
+    async def held(self, project: Project) -> Mapping[Path, Refused | Offer | None]:
+        """Of what the own branch does not hold: what is refused as it stands, what is on another branch, and what does not
+        belong there (None). Nothing, when the remote cannot even be named."""
+        try:
+            remote = await self._remote(project)
+        except QuireError:
+            return {}
+        stand = await standing(self._workspace, remote, project)
+        found: dict[Path, Refused | Offer | None] = dict.fromkeys(stand.outside)
+        for each in stand.changed:
+            offer = stand.offered(each)
+            if stand.is_refused(each):
+                found[each.path] = stand.refused[each.path]
+            elif offer is not None:
+                found[each.path] = offer
+        return found
+
+    async def _without_remote(self, project: Project, error: QuireError) -> Status:
+        """The remote cannot even be named: its credential is gone, or what it was connected to."""
+        watched, seen = self._rounds[project.id], self._seen[project.id]
+        changed = await self._workspace.changed(project)
+        waiting = await conflicts.still_open(self._store, project.id)
+        return Status(
+            remote=seen.described,
+            head=journal.known(await journal.branch(self._store, project.id)),
+            uncommitted=len(changed),
             conflicts=len(waiting),
-            state=_state(watched, self._seen[project.id], failure, len(waiting)),
-            detail=failure or _in_conflict(waiting) or left_out(outside),
-            outside=len(outside),
-            next_commit_at=self._rounds.due_at(project.id) if uncommitted else None,
+            state=telling.state(running=None, failed=True, conflicts=len(waiting), refused=0),
+            detail=telling.detail(failure=watched.failure or error.message, conflicts=[each.path for each in waiting]),
+            next_commit_at=self._rounds.due_at(project.id) if changed else None,
             watch=self.polling.watch(project.id),
         )
 
@@ -224,10 +304,16 @@ class Snapshotter:
         if branch is None:
             return ""
         newest = await journal.snapshot(self._store, project.id, branch.number)
-        if newest is not None and newest.state == "failed" and newest.detail != INTERRUPTED:
+        if newest is not None and newest.state == "failed" and newest.detail != INTERRUPTED and not newest.refused:
             return newest.detail
         gone = head is None and branch.commit is not None and (newest is None or newest.state != "running")
         return what_to_do(BranchMoved(remote.branch, journal.known(branch), head), remote) if gone else ""
+
+    async def _remote(self, project: Project) -> GitRemote:
+        remote = await self.remotes.of(project)
+        seen = self._seen[project.id]
+        seen.described, seen.hosted = remote.described(), remote.hosted
+        return remote
 
     async def forget(self, project: ProjectId) -> None:
         """The project was deleted: its repository goes too, after the round that runs."""
@@ -281,7 +367,7 @@ class Snapshotter:
         try:
             async with self._looks:
                 with self._rounds.failing(watched):
-                    remote = await self.remotes.of(project)
+                    remote = await self._remote(project)
                     elsewhere = remote.hosted is not None
                     head = await remote.head()
                 known = journal.known(await journal.branch(self._store, project.id))
@@ -300,54 +386,65 @@ class Snapshotter:
             self.polling.looked(project.id, elsewhere=elsewhere, news=news)
 
     async def _automatic(self, project: Project) -> Snapshot:
-        return await self._round(project, None, None, actors.QUIRE.id)
+        hosted, now = self._seen[project.id].hosted, self._clock()
+        before = None if hosted is None else self._last.get(hosted.account)
+        if hosted is not None:
+            self._last[hosted.account] = now
+        made = await self._round(project, Wish())
+        if made.state == "nothing" and hosted is not None and before is not None:
+            self._last[hosted.account] = before
+        return made
 
-    async def _round(
-        self, project: Project, message: str | None, paths: Sequence[Path] | None, actor: ActorId
-    ) -> Snapshot:
+    def _clear_at(self, project: ProjectId) -> Millis:
+        """When nobody is about to push, and the budget of its host lets an automatic round begin."""
+        held, hosted = self.holds.clear_at(project), self._seen[project].hosted
+        if hosted is None:
+            return held
+        clear = max(held, hosted.left().paused_until or Millis(0))
+        last = self._last.get(hosted.account)
+        if last is None or last > self._clock():
+            return clear
+        return max(clear, Millis(last + hosted.spacing()))
+
+    async def _round(self, project: Project, wish: Wish) -> Snapshot:
         async with self._rounds.round(project.id) as watched:
-            made = await self._pull_and_commit(project, message, paths, actor)
+            made = await self._pull_and_commit(project, wish)
             self._rounds.succeeded(watched)
-            if made.state == "failed" or paths is not None:
+            if made.state == "failed" or wish.chosen is not None or wish.branch is not None or wish.pull_request:
                 self._rounds.unfinished(watched)
             if made.state == "failed":
                 self._rounds.fail(watched, made.detail)
+            if made.refused:
+                self._rounds.again(watched, Millis(self._clock() + refused.AGAIN))
         return made
 
-    async def _pull_and_commit(
-        self, project: Project, message: str | None, paths: Sequence[Path] | None, actor: ActorId
-    ) -> Snapshot:
+    async def _pull_and_commit(self, project: Project, wish: Wish) -> Snapshot:
         """Again when somebody pushed in between."""
-        remote = await self.remotes.of(project)
+        remote = await self._remote(project)
         for _ in range(MOVED_AT_MOST):
             await self._committer.recover(project)
             await self._pull(project, lambda: self._puller.pull(project))
-            made = await self._committer.round(project, given=message, chosen=paths, actor=actor)
-            head = await remote.head()
-            if made.state != "failed" or head is None:
+            made = await self._commit(project, wish)
+            if made.state != "failed":
                 break
-            if head == journal.known(await journal.branch(self._store, project.id)):
+            head = await remote.head()
+            if head is None or head == journal.known(await journal.branch(self._store, project.id)):
                 break
         return made
 
+    async def _commit(self, project: Project, wish: Wish) -> Snapshot:
+        seen = self._seen[project.id]
+        seen.doing = "committing"
+        try:
+            return await self._committer.round(project, wish)
+        finally:
+            seen.doing = ""
+
     async def _pull(self, project: Project, work: Callable[[], Awaitable[Pulled]]) -> Pulled:
         seen = self._seen[project.id]
-        seen.pulling = True
+        seen.doing = "pulling"
         try:
+            await self._committer.adopt(project)
             return await work()
         finally:
-            seen.pulling = False
-
-
-def _state(watched: Watched, seen: _Seen, failure: str, waiting: int) -> str:
-    if watched.lock.locked():
-        return "pulling" if seen.pulling else "committing"
-    return "failed" if failure else "conflicts" if waiting else "idle"
-
-
-def _in_conflict(waiting: Sequence[FileConflict]) -> str:
-    if not waiting:
-        return ""
-    names = ", ".join(each.path for each in waiting[:NAMED])
-    more = f" and {len(waiting) - NAMED} more" if len(waiting) > NAMED else ""
-    return f"In conflict with what was pushed, and held back from commits until it is resolved: {names}{more}"
+            seen.doing = ""

@@ -69,11 +69,12 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """`url` is for people. `state`: open, merged, or closed without that."""
+    """`url` is for people. `state`: open, merged, or closed without that; `head`: the commit that it ends with, or ended."""
 
     number: int
     url: str
     state: Literal["open", "merged", "closed"] = "open"
+    head: CommitSha | None = None
 
 
 class Blobs(Protocol):
@@ -113,6 +114,9 @@ class GitRemote(Protocol):
     async def authors(self, wanted: Set[Path], *, since: CommitSha | None, until: CommitSha) -> Mapping[Path, Author]:
         """Who changed each of these paths last, in the commits that `until` reaches and `since` does not. Those of whom it
         cannot be said, or not at a fair price, are left out."""
+
+    async def contains(self, head: CommitSha, commit: CommitSha) -> bool:
+        """Whether `commit` is `head` or one that it stands on; False for what the repository does not have."""
 
     def clone_command(self) -> str:
         """What a person types to get a copy."""

@@ -87,6 +87,7 @@ class GitHubRemote:
         return {
             "kind": "github",
             "repository": facts.name,
+            "id": facts.id,
             "branch": self.branch,
             "clone": self.clone_command(),
             "archived": facts.archived,
@@ -211,6 +212,10 @@ class GitHubRemote:
     async def authors(self, wanted: Set[Path], *, since: CommitSha | None, until: CommitSha) -> Mapping[Path, Author]:
         async with self._hub.session():
             return await github_reading.authors(self.repository, wanted, since, until)
+
+    async def contains(self, head: CommitSha, commit: CommitSha) -> bool:
+        async with self._hub.session():
+            return await self._stands_on(head, commit)
 
     async def begin(self, at: CommitSha) -> CommitSha:
         async with self._lock, self._hub.session():
@@ -360,7 +365,7 @@ class GitHubRemote:
                     return
                 if found == parent:
                     raise await self._why(answer, new, moving=True)
-            if found == commit or (unclear is not None and await self._contains(found, commit)):
+            if found == commit or (unclear is not None and await self._stands_on(found, commit)):
                 return
             raise BranchMoved(self.branch, new.parent, found)
         assert unclear is not None  # every other way out of the loop is above
@@ -375,10 +380,9 @@ class GitHubRemote:
         body = {"ref": f"refs/heads/{self.branch}", "sha": commit}
         return await self.repository.send("POST", "/git/refs", kind="push", again=False, json=body)
 
-    async def _contains(self, head: CommitSha | None, commit: CommitSha) -> bool:
-        """Whether somebody has already gone on from our commit."""
-        if head is None:
-            return False
+    async def _stands_on(self, head: CommitSha | None, commit: CommitSha) -> bool:
+        if head is None or head == commit:
+            return head is not None
         answer = await self.repository.send("GET", f"/compare/{commit}...{head}", params={"per_page": "1"})
         return answer.ok and answer.body["status"] in ("ahead", "identical")
 
@@ -401,7 +405,7 @@ def _first_file(new: NewCommit) -> Path:
 
 
 def _pull_request(body: Mapping[str, Any]) -> PullRequest:
-    number, url = body["number"], body["html_url"]
+    number, url, head = body["number"], body["html_url"], CommitSha(body["head"]["sha"])
     if body.get("merged_at"):
-        return PullRequest(number, url, "merged")
-    return PullRequest(number, url, "open" if body["state"] == "open" else "closed")
+        return PullRequest(number, url, "merged", head)
+    return PullRequest(number, url, "open" if body["state"] == "open" else "closed", head)

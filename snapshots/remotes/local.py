@@ -149,6 +149,9 @@ class LocalRemote:
     async def authors(self, wanted: Set[Path], *, since: CommitSha | None, until: CommitSha) -> Mapping[Path, Author]:
         return await self._run(lambda: self._authors(wanted, since, until))
 
+    async def contains(self, head: CommitSha, commit: CommitSha) -> bool:
+        return await self._run(lambda: self._contains(head, commit))
+
     async def pack(self, *, above: int = PACK_LOOSE_ABOVE) -> int:
         """Packs the loose objects when there are more than `above`; how many it packed."""
         return await self._run(lambda: self._pack(above))
@@ -339,6 +342,19 @@ class LocalRemote:
                 if not waiting:
                     break
         return found
+
+    def _contains(self, head: CommitSha, commit: CommitSha) -> bool:
+        # Without looking at dates, which need not grow from parent to child.
+        with self._objects() as store:
+            wanted, waiting = ObjectID(commit.encode()), [ObjectID(head.encode())]
+            known = set(waiting)
+            while waiting:
+                if (sha := waiting.pop()) == wanted:
+                    return wanted in store
+                parents = _parents(store, sha)
+                waiting.extend(each for each in parents if each not in known)
+                known.update(parents)
+        return False
 
     def _pack(self, above: int) -> int:
         with self._objects() as store:
@@ -595,6 +611,15 @@ def _object(store: DiskObjectStore, sha: str) -> ShaFile:
         return store[ObjectID(sha.encode())]
     except KeyError:
         raise NotFound(f"the repository has no object {sha}") from None
+
+
+def _parents(store: DiskObjectStore, sha: ObjectID) -> list[ObjectID]:
+    """None of what the repository does not have."""
+    try:
+        found = store[sha]
+    except KeyError:
+        return []
+    return found.parents if isinstance(found, Commit) else []
 
 
 def raw_in(store: DiskObjectStore, sha: str) -> bytes:

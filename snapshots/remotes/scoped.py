@@ -105,6 +105,9 @@ class ScopedRemote:
         found = await self.inner.authors(there.keys(), since=since, until=until)
         return {there[path]: author for path, author in found.items()}
 
+    async def contains(self, head: CommitSha, commit: CommitSha) -> bool:
+        return await self.inner.contains(head, commit)
+
     def clone_command(self) -> str:
         return self.inner.clone_command()
 

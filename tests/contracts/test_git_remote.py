@@ -223,6 +223,20 @@ async def test_another_branch_begins_at_a_commit_and_goes_its_own_way(remote: Gi
     assert await remote.on("main").head() == first.commit
 
 
+async def test_what_a_commit_stands_on_is_known_past_merges(remote: GitRemote) -> None:
+    first = await commit(remote, None, {"a": b"1"})
+    other = remote.on("other")
+    await other.begin(first.commit)
+    side = await commit(other, first.commit, {"b": b"1"})
+    second = await commit(remote, first.commit, {"a": b"2"}, at=1_600_000_000)
+    third = await commit(remote, second.commit, {"b": b"1"}, merges=side.commit)
+    for below in (first, second, side, third):
+        assert await remote.contains(third.commit, below.commit)
+    assert not await remote.contains(second.commit, side.commit)
+    assert not await remote.contains(first.commit, second.commit)
+    assert not await remote.contains(second.commit, CommitSha("1" * 40))
+
+
 async def test_a_branch_begins_at_no_commit_that_is_not_there(remote: GitRemote) -> None:
     await commit(remote, None, {"a": b"1"})
     with pytest.raises(QuireError):

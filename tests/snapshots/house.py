@@ -92,7 +92,7 @@ async def house(
     step: Callable[[str], None] | None = None,
     limits: Limits | None = None,
     make_hub: Callable[[Credential], Hub] | None = None,
-    remotes_of: type[ConnectedRemotes] = ConnectedRemotes,
+    remotes_of: Callable[..., ConnectedRemotes] = ConnectedRemotes,
     token: str | None = None,
 ) -> AsyncIterator[House]:
     """On `store` (else on one in memory), with a project `notes` in it."""

@@ -497,7 +497,7 @@ async def test_what_no_pattern_means_is_left_alone_here_and_there(home: House, t
     status = await home.snapshotter.status(home.project)
     assert (made.state, status.state, status.uncommitted, status.outside) == ("nothing", "idle", 0, 2)
     assert made.detail == status.detail
-    assert status.detail == "Not committed, because no pattern of the connection means it: notes.md, readme.md"
+    assert status.detail == "Not committed, because no pattern of the connection means it: notes.md, readme.md."
 
 
 async def test_a_file_that_is_moved_out_of_what_belongs_is_deleted_there(home: House, tmp_path: pathlib.Path) -> None:

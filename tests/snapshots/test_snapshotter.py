@@ -214,6 +214,7 @@ async def test_status_says_when_the_next_commit_is_due(tmp_path: pathlib.Path) -
                 status = await home.snapshotter.status(home.project)
         assert status.next_commit_at == home.clock.now + 60_000
         assert status.uncommitted == 1
+        assert status.remote is not None
         assert status.remote["clone"] == f"git clone {home.repository}"
         tasks.cancel_scope.cancel()
 

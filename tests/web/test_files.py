@@ -505,16 +505,18 @@ async def test_a_snapshot_of_paths_that_are_not_there_is_refused(root: httpx.Asy
     assert [each["change"] for each in gone["files"]] == ["deleted"]
 
 
-async def test_a_snapshot_goes_to_the_projects_own_branch_and_to_no_other_yet(
-    root: httpx.AsyncClient, notes: str
-) -> None:
+async def test_a_snapshot_goes_to_the_projects_own_branch_or_to_another(root: httpx.AsyncClient, notes: str) -> None:
     await put(root, notes, "a.md", "x")
     for body in ({"branch": "main"}, {"branch": None, "pull_request": None}):
         assert (await root.post(f"{notes}/snapshots", json=body)).is_success
-    for name, value in (("branch", "draft"), ("pull_request", True), ("pull_request", {"title": "x"})):
+    await put(root, notes, "a.md", "y")
+    made = (await root.post(f"{notes}/snapshots", json={"branch": "draft"})).json()
+    assert (made["state"], made["branch"], made["pull_request"]) == ("done", "draft", None)
+    status = (await root.get(f"{notes}/status")).json()
+    assert (status["state"], status["head"] == made["commit"]) == ("idle", False)
+    for name, value in (("branch", "no branch"), ("pull_request", True), ("pull_request", {"title": "x"})):
         refused = await root.post(f"{notes}/snapshots", json={name: value})
         assert (refused.status_code, refused.json()["error"]["field"]) == (400, name)
-        assert "not available for the local repository yet" in refused.json()["error"]["message"]
 
 
 async def test_a_snapshot_of_nothing_has_no_number_and_names_the_head(root: httpx.AsyncClient, notes: str) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from collab import paths
+from collab.ids import Path
+from snapshots.offers import Offer
+from snapshots.refused import Refused
 from web.api.endpoint import Call, Endpoints, NoQuery
-from web.api.shapes import ActorRef, FileRow, refs, rfc3339, rows
+from web.api.shapes import ActorRef, FileRow, RefusedInfo, refs, refused_info, rfc3339, rows
 
 endpoints = Endpoints()
 
 
 class Change(msgspec.Struct, rename={"source": "from"}):
-    """`change` is added, modified, deleted or renamed; `from` is where a renamed file stood. `outside`: it does not belong to
-    what the project is connected to, and is not committed."""
+    """`change` is added, modified, deleted or renamed; `from` is where a renamed file stood. `refused`: the remote does not
+    take it as it is; `branch`: another branch than the project's own has it as it is, and where there is one its
+    `pull_request`; `outside`: it does not belong to what the project is connected to, and is not committed."""
 
     path: str
     change: str
@@ -21,6 +28,9 @@ class Change(msgspec.Struct, rename={"source": "from"}):
     actors: list[ActorRef]
     since: str
     source: str | msgspec.UnsetType = msgspec.UNSET
+    refused: RefusedInfo | msgspec.UnsetType = msgspec.UNSET
+    branch: str | msgspec.UnsetType = msgspec.UNSET
+    pull_request: str | msgspec.UnsetType = msgspec.UNSET
     outside: bool | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -39,8 +49,8 @@ class Discarded(msgspec.Struct):
 async def list_changes(call: Call[None, NoQuery]) -> Changes:
     """What is not yet committed: which files, by whom, since when."""
     found = await call.services.workspace.changes(call.project)
-    covers = (await call.services.snapshotter.remotes.of(call.project)).covers
     names = await refs(call.services.store, (actor for each in found for actor in each.actors))
+    held = await call.services.snapshotter.held(call.project)
     return Changes(
         [
             Change(
@@ -50,11 +60,23 @@ async def list_changes(call: Call[None, NoQuery]) -> Changes:
                 actors=[names[actor] for actor in each.actors],
                 since=rfc3339(each.since),
                 source=msgspec.UNSET if each.from_path is None else paths.show(each.from_path),
-                outside=not covers(each.path) or msgspec.UNSET,
+                **_elsewhere(held, each.path),
             )
             for each in found
         ]
     )
+
+
+def _elsewhere(held: Mapping[Path, Refused | Offer | None], path: Path) -> dict[str, Any]:
+    if path not in held:
+        return {}
+    match held[path]:
+        case Refused() as refused:
+            return {"refused": refused_info(refused.path, refused.reason)}
+        case Offer() as offer:
+            return {"branch": offer.branch, **({"pull_request": offer.url} if offer.url else {})}
+        case None:
+            return {"outside": True}
 
 
 @endpoints.add("DELETE", "/projects/{project}/changes/{path:file}", role="editor", answer=Discarded, errors=(404, 409))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
 
@@ -15,6 +15,7 @@ from collab.errors import Invalid
 from collab.ids import ActorId, Millis
 from collab.store.base import Row, Store
 from snapshots.past import Stood
+from snapshots.remotes.refusals import WORDS, Reason
 from web import mime
 from web.api import given
 from web.settings import SettingInvalid, seconds
@@ -148,3 +149,16 @@ def _moment(wanted: str | int, now: Millis) -> Millis:
     except (SettingInvalid, OverflowError, ValueError):
         at = given.moment(str(wanted))
         return Millis(0) if at is None else Millis(int(at.timestamp() * 1000))
+
+
+class RefusedInfo(msgspec.Struct):
+    """A file that is held back because the remote does not take it. `reason` is for programs: secret, workflow, too_large,
+    name, outside, in_the_way or refused; `detail` says what to do."""
+
+    path: str
+    reason: str
+    detail: str
+
+
+def refused_info(path: str, reason: str) -> RefusedInfo:
+    return RefusedInfo(path, reason, WORDS[cast(Reason, reason)])

@@ -9,13 +9,14 @@ import msgspec
 from starlette.responses import Response
 
 from collab import bases, paths
-from collab.errors import Invalid, NotFound
+from collab.errors import NotFound
 from collab.ids import Path
 from snapshots.polling import Watch
 from snapshots.snapshot import Snapshot
+from snapshots.snapshotter import Status
 from web import background
 from web.api.endpoint import Body, Call, Endpoints, NoQuery, Query, json_answer
-from web.api.shapes import maybe_rfc3339, rfc3339
+from web.api.shapes import RefusedInfo, maybe_rfc3339, refused_info, rfc3339
 
 endpoints = Endpoints()
 
@@ -24,13 +25,15 @@ ANSWER_WITHIN: Final = 20.0
 
 
 class NewSnapshot(Body):
-    """`paths`: only these files, or what lies below these directories; absent: everything. `branch`: the project's own;
-    `pull_request`: none."""
+    """`paths`: only these files, or what lies below these directories; absent: everything. `branch`: another branch than
+    the project's own, which is begun where it is not there; the project's own by name: past any pull request, and begun
+    again where it is gone. `pull_request`: by one of these, onto the project's own branch; its files are held back from
+    other commits until it is merged."""
 
     message: str | None = None
     paths: list[str] | None = None
     branch: str | None = None
-    pull_request: Any = None
+    pull_request: bool | None = None
 
 
 class ListQuery(Query):
@@ -50,8 +53,13 @@ class SnapshotAuthor(msgspec.Struct):
     email: str | None
 
 
+class PullRequestInfo(msgspec.Struct):
+    number: int
+    url: str
+
+
 class SnapshotInfo(msgspec.Struct):
-    """`number` is null for a round that has not begun, or had nothing to do: then `commit` is the branch's head. `objects` will tell where the objects lie. `detail`: why it failed."""
+    """`number` is null for a round that has not begun, or had nothing to do: then `commit` is the branch's head. `objects` will tell where the objects lie. `detail`: why it failed. `branch`: where it went, if not to the project's own. `refused`: files that were not taken; without them it was made."""
 
     number: int | None
     at: str | None
@@ -62,6 +70,9 @@ class SnapshotInfo(msgspec.Struct):
     state: str
     detail: str
     objects: str | None = None
+    branch: str | None = None
+    pull_request: PullRequestInfo | None = None
+    refused: list[RefusedInfo] = []
 
 
 class SnapshotList(msgspec.Struct):
@@ -89,10 +100,34 @@ class WatchInfo(msgspec.Struct):
     by_webhook: bool
 
 
+class BudgetInfo(msgspec.Struct):
+    """What may still be asked of the host, with the credential that this and perhaps other projects have: requests, and how
+    many of them may make content, until `resets_at`. `paused_until`: nothing is asked before. `seconds_between_commits`: how
+    far automatic commits are apart, over all of them, so that it lasts."""
+
+    requests: int
+    content: int
+    resets_at: str
+    paused_until: str | None
+    seconds_between_commits: float
+
+
+class WaitingInfo(msgspec.Struct):
+    """Files that another branch holds, and the project's own does not. `number` and `url` are null while there is no pull
+    request; `closed`: somebody closed it without merging it."""
+
+    branch: str
+    files: int
+    number: int | None
+    url: str | None
+    closed: bool
+
+
 class StatusInfo(msgspec.Struct):
-    """`uncommitted`, `conflicts` and `outside` (files that do not belong to what the project is connected to, and are not
-    committed) are numbers. `state`: idle, running, pulling, committing, failed or conflicts.
-    `objects`: null where snapshots are git's alone."""
+    """`uncommitted` is the number of files that no branch holds as they are, `conflicts` that of open conflicts, `outside` that
+    of files that do not belong to what the project is connected to, and are not committed. `state`:
+    idle, running, pulling, committing, failed or conflicts; `detail` says what is wrong, what waits for whom, and what to
+    do. `budget`: null where the remote has none. `objects`: null where snapshots are git's alone."""
 
     remote: dict[str, Any] | None
     head: str | None
@@ -102,9 +137,11 @@ class StatusInfo(msgspec.Struct):
     state: str
     detail: str
     next_commit_at: str | None
-    budget: dict[str, Any] | None
+    budget: BudgetInfo | None
     objects: ObjectsInfo | None = None
     watch: WatchInfo | None = None
+    pull_requests: list[WaitingInfo] = []
+    refused: list[RefusedInfo] = []
 
 
 def _shape(each: Snapshot) -> SnapshotInfo:
@@ -117,6 +154,9 @@ def _shape(each: Snapshot) -> SnapshotInfo:
         authors=[SnapshotAuthor(credit.name, credit.email) for credit in each.authors],
         state=each.state,
         detail=each.detail,
+        branch=each.branch,
+        pull_request=PullRequestInfo(each.pull_request, each.url) if each.pull_request is not None else None,
+        refused=[refused_info(path, reason) for path, reason in each.refused],
     )
 
 
@@ -148,14 +188,20 @@ async def create_snapshot(call: Call[NewSnapshot, NoQuery]) -> Response:
     Waits for a round that is running. 202 when it is not done after 20 seconds; it goes on then, and the status tells.
     200 with the state `nothing`, no number and the head as `commit` when there was nothing to commit."""
     services, project, body = call.services, call.project, call.body
-    await _check_target(call)
     wanted = None if body.paths is None else [paths.parse(each) for each in body.paths]
     if wanted is not None:
         await _check_there(call, wanted)
     actor = call.access.actor.id
 
     async def work() -> Snapshot:
-        return await services.snapshotter.snapshot(project, message=body.message, paths=wanted, actor=actor)
+        return await services.snapshotter.snapshot(
+            project,
+            message=body.message,
+            paths=wanted,
+            branch=body.branch,
+            pull_request=bool(body.pull_request),
+            actor=actor,
+        )
 
     made = await background.start(services.tasks, work).result(ANSWER_WITHIN)
     if made is None:
@@ -164,14 +210,6 @@ async def create_snapshot(call: Call[NewSnapshot, NoQuery]) -> Response:
         return json_answer(_shape(running[-1]) if running else _NOT_BEGUN, 202)
     services.metrics.snapshot(made.state)
     return json_answer(_shape(made), 201 if made.state == "done" else 200)
-
-
-async def _check_target(call: Call[NewSnapshot, NoQuery]) -> None:
-    own = (await call.services.snapshotter.remotes.of(call.project)).branch
-    if call.body.branch not in (None, own):
-        raise Invalid(f"another branch than {own!r} is not available for the local repository yet", field="branch")
-    if call.body.pull_request not in (None, False):
-        raise Invalid("a pull request is not available for the local repository yet", field="pull_request")
 
 
 async def _check_there(call: Call[NewSnapshot, NoQuery], wanted: Sequence[Path]) -> None:
@@ -197,9 +235,26 @@ async def get_status(call: Call[None, NoQuery]) -> StatusInfo:
         state=status.state,
         detail=status.detail,
         next_commit_at=maybe_rfc3339(status.next_commit_at),
-        budget=status.budget,
+        budget=_budget(status),
         objects=_objects(call),
         watch=_watch(status.watch),
+        pull_requests=[
+            WaitingInfo(each.branch, each.files, each.number, each.url or None, each.closed)
+            for each in status.pull_requests
+        ],
+        refused=[refused_info(each.path, each.reason) for each in status.refused],
+    )
+
+
+def _budget(status: Status) -> BudgetInfo | None:
+    if (left := status.left) is None:
+        return None
+    return BudgetInfo(
+        requests=left.requests,
+        content=left.content,
+        resets_at=rfc3339(left.resets_at),
+        paused_until=maybe_rfc3339(left.paused_until),
+        seconds_between_commits=status.spacing / 1000,
     )
 
 

@@ -23,22 +23,48 @@ ASK_EVERY: Final = 0.5
 @click.argument("project", required=False)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("-m", "--message", help="The commit's message; without one it says which files changed.")
+@click.option(
+    "--branch",
+    metavar="NAME",
+    help="To another branch, begun where it is not there; or to the project's own by its name: past any pull request, and "
+    "begun again where it is gone.",
+)
+@click.option(
+    "--pull-request",
+    is_flag=True,
+    help="Ask for a pull request onto the project's own branch. Its files are held back from other commits until it is "
+    "merged. Needs a host such as GitHub.",
+)
 @server_options
 def snapshot(
-    url: str | None, data: pathlib.Path | None, project: str | None, paths: Sequence[str], message: str | None
+    url: str | None,
+    data: pathlib.Path | None,
+    project: str | None,
+    paths: Sequence[str],
+    message: str | None,
+    branch: str | None,
+    pull_request: bool,
 ) -> int:
     """Commit what is not committed yet, now.
 
     What others pushed is pulled first. Without PROJECT: of every project, as for cron. With PATHs only those. Exit status
-    0: committed, or nothing to commit; 1: failed (stderr says why: perhaps the branch is gone); 2: files are in conflict,
-    and were held back.
+    0: committed, or nothing to commit; 1: failed, or some file was not taken (stderr says why, and what to do); 2: files
+    are in conflict, and were held back.
 
     \b
     quire snapshot
     quire snapshot notes -m "Second draft"
     quire snapshot notes -m "The introduction" docs/intro.md
+    quire snapshot notes --pull-request -m "A new chapter" chapters
     """
-    body = {"message": message, "paths": list(paths) or None}
+    if project is None and (branch is not None or pull_request):
+        raise click.UsageError("--branch and --pull-request are for one project: name it")
+    body = {
+        "message": message,
+        "paths": list(paths) or None,
+        "branch": branch,
+        "pull_request": pull_request or None,
+    }
     given = {name: value for name, value in body.items() if value is not None}
 
     async def commit(client: Client) -> int:
@@ -67,7 +93,9 @@ async def _one(client: Client, project: str, body: dict[str, Any]) -> int:
     if made["state"] == "failed":
         return await _say_why(client, project, made)
     say(f"{project}: {_outcome(made)}")
-    return await in_conflict(client, project)
+    for each in made["refused"]:
+        note(f"{project}: {each['path']} was not taken: {each['detail']}")
+    return await in_conflict(client, project) or int(bool(made["refused"]))
 
 
 async def in_conflict(client: Client, project: str) -> int:
@@ -90,10 +118,13 @@ async def _say_why(client: Client, project: str, made: dict[str, Any]) -> int:
 
 
 def _outcome(made: dict[str, Any]) -> str:
+    asked = made.get("pull_request")
+    there = f", pull request {asked['number']}: {asked['url']}" if asked else ""
     if made["state"] == "nothing" or not made.get("commit"):
-        return "nothing to commit"
+        return f"nothing to commit{there}"
     subject = (made.get("message") or "").partition("\n")[0]
-    return f"{made['commit'][:10]} {subject} ({plural(len(made['files']), 'file')})"
+    branch = f" on {made['branch']}" if made.get("branch") else ""
+    return f"{made['commit'][:10]} {subject} ({plural(len(made['files']), 'file')}){branch}{there}"
 
 
 @click.command()

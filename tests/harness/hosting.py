@@ -1,0 +1,226 @@
+"""A host of bare repositories, with real git behind it: protected branches, pull requests, files that it does not take.
+
+What GitHub does with a pull request is done here by git itself: merged, squashed or rebased onto the branch in a clone,
+and pushed. `tests/snapshots/test_github.py` shows that our way to GitHub behaves alike.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import anyio
+import anyio.to_thread
+
+from collab.ids import Millis, Path, ProjectId
+from collab.store.base import Project
+from snapshots.budget import Left
+from snapshots.remotes.base import Blobs, CommitSha, GitRemote, Made, NewCommit, PullRequest
+from snapshots.remotes.connected import ConnectedRemotes
+from snapshots.remotes.local import LocalRemote, init, no_step
+from snapshots.remotes.refusals import BranchProtected, FilesRefused, Reason
+from tests.snapshots.git import git
+
+How = Literal["merge", "squash", "rebase"]
+
+
+@dataclass
+class Pull:
+    number: int
+    branch: str
+    onto: str
+    title: str
+    body: str
+    state: Literal["open", "merged", "closed"] = "open"
+    head: str = ""
+    """What it ended with."""
+
+
+@dataclass
+class Host:
+    """One repository on it. `refuses` says why a file is not taken; `trouble` is raised by everything that is asked."""
+
+    path: pathlib.Path
+    protected: set[str] = field(default_factory=set)
+    refuses: Callable[[Path, bytes], Reason | None] = lambda path, content: None
+    trouble: Exception | None = None
+    no_pull_requests: Exception | None = None
+    pulls: list[Pull] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    left: Left = field(default_factory=lambda: Left(5_000, 500, Millis(0), None))
+    spacing: int = 0
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+
+    def git(self, *arguments: str) -> str:
+        return git(self.path, *arguments)
+
+    def clone(self, branch: str = "main") -> pathlib.Path:
+        folder = self.path.with_name("clone")
+        shutil.rmtree(folder, ignore_errors=True)
+        git(self.path.parent, "clone", "--quiet", "--branch", branch, str(self.path), "clone")
+        return folder
+
+    def push(self, files: Mapping[str, str | None], *, branch: str = "main", message: str = "By somebody else") -> str:
+        """Somebody else commits; None takes a file away."""
+        folder = self.clone(branch)
+        for name, text in files.items():
+            place = folder / name
+            if text is None:
+                place.unlink()
+            else:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(text)
+        git(folder, "add", "--all", "--force")
+        git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
+        git(folder, "push", "--quiet", "origin", f"HEAD:{branch}")
+        return git(folder, "rev-parse", "HEAD")
+
+    @property
+    def open(self) -> list[Pull]:
+        return [each for each in self.pulls if each.state == "open"]
+
+    def merge(self, pull: Pull, how: How = "merge", *, delete: bool = False) -> None:
+        """As its button does it: refused (an assertion) when git finds a conflict."""
+        assert pull.state == "open"
+        folder = self.clone(pull.onto)
+        if how == "merge":
+            git(folder, "merge", "--quiet", "--no-ff", "-m", f"Merge {pull.number}", f"origin/{pull.branch}")
+        elif how == "squash":
+            git(folder, "merge", "--quiet", "--squash", f"origin/{pull.branch}")
+            git(folder, "commit", "--quiet", "--allow-empty", "--message", f"{pull.title} (#{pull.number})")
+        else:
+            git(folder, "checkout", "--quiet", "-b", "rebased", f"origin/{pull.branch}")
+            git(folder, "rebase", "--quiet", f"origin/{pull.onto}")
+            git(folder, "checkout", "--quiet", pull.onto)
+            git(folder, "merge", "--quiet", "--ff-only", "rebased")
+        git(folder, "push", "--quiet", "origin", f"HEAD:{pull.onto}")
+        pull.state, pull.head = "merged", self.git("rev-parse", pull.branch)
+        if delete:
+            self.git("update-ref", "-d", f"refs/heads/{pull.branch}")
+
+    def update(self, pull: Pull) -> None:
+        """The button that merges the branch into the pull request's."""
+        folder = self.clone(pull.branch)
+        git(folder, "merge", "--quiet", "--no-ff", "-m", f"Merge branch {pull.onto}", f"origin/{pull.onto}")
+        git(folder, "push", "--quiet", "origin", f"HEAD:{pull.branch}")
+
+    def difference(self, pull: Pull) -> dict[str, str]:
+        """What its page would show: path -> how it differs, from the branches' common ancestor."""
+        found = self.git("diff", "--name-status", "--no-renames", f"{pull.onto}...{pull.branch}")
+        return {line.split("\t")[1]: line.split("\t")[0] for line in found.splitlines()}
+
+    def show(self, branch: str, path: str) -> str:
+        return self.git("show", f"{branch}:{path}")
+
+
+class HostedRemote(LocalRemote):
+    """A branch there."""
+
+    def __init__(self, host: Host, branch: str) -> None:
+        super().__init__(host.path, branch, step=no_step, lock=host.lock)
+        self.host = host
+
+    def on(self, branch: str) -> HostedRemote:
+        return HostedRemote(self.host, branch)
+
+    async def head(self) -> CommitSha | None:
+        self._ask(f"head {self.branch}")
+        return await super().head()
+
+    async def commit(self, new: NewCommit, blob: Blobs) -> Made:
+        self._ask(f"commit {self.branch}")
+        refused: dict[Path, Reason] = {}
+        for path, entry in new.writes.items():
+            reason = self.host.refuses(path, await blob(entry.sha))
+            if reason is not None:
+                refused[path] = reason
+        if refused:
+            raise FilesRefused(refused)
+        if self.branch in self.host.protected and await super().head() == new.parent:
+            raise BranchProtected(self.branch)
+        return await super().commit(new, blob)
+
+    def described(self) -> Mapping[str, object]:
+        return {**super().described(), "kind": "hosted"}
+
+    @property
+    def hosted(self) -> Account:  # type: ignore[override]
+        return Account(self)
+
+    def _ask(self, what: str) -> None:
+        self.host.asked.append(what)
+        if self.host.trouble is not None:
+            raise self.host.trouble
+
+
+class Account:
+    """What the host can do."""
+
+    def __init__(self, remote: HostedRemote) -> None:
+        self._remote = remote
+        self._host = remote.host
+
+    @property
+    def account(self) -> int:
+        return id(self._host)
+
+    def on(self, branch: str) -> GitRemote:
+        return self._remote.on(branch)
+
+    async def ensure_branch(self, name: str, at: CommitSha) -> CommitSha:
+        return await self._remote.on(name).begin(at)
+
+    async def ensure_pull_request(self, branch: str, onto: str, title: str, body: str) -> PullRequest:
+        self._remote._ask(f"ensure {branch}")
+        if self._host.no_pull_requests is not None:
+            raise self._host.no_pull_requests
+        await anyio.lowlevel.checkpoint()
+        for each in self._host.open:
+            if (each.branch, each.onto) == (branch, onto):
+                return self._told(each)
+        made = Pull(len(self._host.pulls) + 1, branch, onto, title, body)
+        self._host.pulls.append(made)
+        return self._told(made)
+
+    async def pull_request(self, number: int) -> PullRequest | None:
+        self._remote._ask(f"pull request {number}")
+        await anyio.lowlevel.checkpoint()
+        return next((self._told(each) for each in self._host.pulls if each.number == number), None)
+
+    def left(self) -> Left:
+        return self._host.left
+
+    def spacing(self) -> int:
+        return self._host.spacing
+
+    def _told(self, each: Pull) -> PullRequest:
+        head = each.head or self._host.git("rev-parse", each.branch)
+        return PullRequest(each.number, f"https://host.example/notes/pull/{each.number}", each.state, CommitSha(head))
+
+
+class HostRemotes(ConnectedRemotes):
+    """Every project's remote is the branch `main` there: `house(..., remotes_of=there(host))`."""
+
+    host: Host
+
+    async def of(self, project: Project) -> HostedRemote:
+        await anyio.lowlevel.checkpoint()
+        return HostedRemote(self.host, "main")
+
+    async def remove(self, project: ProjectId) -> None:
+        """It stays: it is the host's."""
+
+
+def there(host: Host) -> Callable[..., HostRemotes]:
+    if not host.path.exists():
+        init(host.path)
+
+    def make(*arguments: Any, **more: Any) -> HostRemotes:
+        made = HostRemotes(*arguments, **more)
+        made.host = host
+        return made
+
+    return make
