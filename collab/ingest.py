@@ -332,7 +332,8 @@ def _plan(
     outcome = _with_what_was_typed(beside, live) or _lines(_base_text(base), live, opened[0], prefer)
     if isinstance(outcome, Conflicted):
         return Collided("lines", current, outcome.hunks)
-    return _Plan("text", mode, _shape(base, Shape(row.eol, row.bom), opened[1]), outcome.text)
+    shape = Shape(row.eol, row.bom) if live or base is not None else opened[1]
+    return _Plan("text", mode, _shape(base, shape, opened[1]), outcome.text)
 
 
 def _preferred(collided: Collided, ours: _Plan, theirs: Incoming, prefer: Take | None) -> _Plan | Collided:

@@ -119,6 +119,8 @@ class Carrier:
                 await self._create(look, each)
             case "delete":
                 await self._delete(look, each)
+            case "nothing" if look.closing:
+                await self._commit(look.closing)
         return None
 
     async def _move(self, look: Look, each: Decision) -> Decision:

@@ -775,3 +775,26 @@ async def test_a_conflict_about_what_no_side_has_any_more_is_over(home: House, b
     assert (await pull(home)).conflicts == ()
     assert set(await home.files()) == {"a.md"}
     await goes_out(home)
+
+
+async def test_a_rename_that_was_blocked_is_done_when_the_way_is_free_and_its_conflict_is_over(
+    home: House, bob: Copy
+) -> None:
+    await committed(home, a_md=TEN)
+    await home.write("c.md", "alice\n")
+    bob.fresh().run("mv", "a.md", "c.md").push()
+    await pull(home)
+    assert (await conflict(home)).kind == "rename"
+    await home.workspace.delete(home.project, Path("c.md"), ALICE)
+    assert (await pull(home)).conflicts == ()
+    assert await home.files() == {"c.md": TEN.encode()}
+    await goes_out(home)
+
+
+async def test_an_empty_file_takes_the_byte_order_mark_and_line_endings_of_what_comes(home: House, bob: Copy) -> None:
+    await committed(home, a_md="a\n")
+    pushed = b"\xef\xbb\xbfone\r\ntwo\r\n"
+    await home.write("new.md", "")
+    bob.fresh().write("new.md", pushed).push()
+    await pull(home)
+    assert (await home.files())["new.md"] == pushed
