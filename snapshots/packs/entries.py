@@ -238,7 +238,7 @@ def parse_tree(content: bytes) -> Iterator[Entry]:
         try:
             mode = int(content[at:space], 8)
         except ValueError:
-            raise ProtocolError(f"a tree has the mode {content[at:space]!r}, which is no number") from None
+            raise ProtocolError(f"a tree has the mode {content[at:space][:20]!r}, which is no number") from None
         yield Entry(content[space + 1 : end], mode, Oid(content[end + 1 : end + 21]))
         at = end + 21
 
@@ -250,5 +250,5 @@ def oid(name: bytes | str) -> Oid:
     except ValueError:
         found = b""
     if len(found) != 20 or len(name) != 40:
-        raise ProtocolError(f"{name!r} is no name of an object: it has 40 hex digits")
+        raise ProtocolError(f"{name[:60]!r} is no name of an object: it has 40 hex digits")
     return Oid(found)

@@ -81,7 +81,7 @@ def _one(part: str, spec: str) -> Filter:
     if name == "object" and (kind := KINDS.get(value.removeprefix("type=").encode())) and value.startswith("type="):
         return Filter(kinds=frozenset({kind}))
     raise Invalid(
-        f"the filter {spec!r} is not known here: blob:none, blob:limit=N, tree:N and object:type=KIND are",
+        f"the filter {spec[:80]!r} is not known here: blob:none, blob:limit=N, tree:N and object:type=KIND are",
         field="filter",
     )
 

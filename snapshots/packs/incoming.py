@@ -234,7 +234,8 @@ class Incoming:
             if done > size:
                 raise Refused(f"the object at byte {begins} is larger than it says")
             sink(out)
-            at += len(raw) - len(inflate.unconsumed_tail) - len(inflate.unused_data)
+            # At the end, what is left may stand in both.
+            at += len(raw) - len(inflate.unused_data if inflate.eof else inflate.unconsumed_tail)
             piece = CHUNK
         if done != size:
             raise Refused(f"the object at byte {begins} is smaller than it says")

@@ -113,7 +113,7 @@ def command(body: bytes) -> Command | None:
             raise ProtocolError("the request names no command")
         return None
     if name not in ("ls-refs", "fetch"):
-        raise ProtocolError(f"the command {name!r} is not known here: ls-refs and fetch are")
+        raise ProtocolError(f"the command {name[:80]!r} is not known here: ls-refs and fetch are")
     return Command(name, tuple(arguments))
 
 
@@ -126,7 +126,7 @@ def ls_refs(refs: Refs, arguments: Sequence[str]) -> bytes:
         elif each in ("peel", "symrefs", "unborn"):
             flags.add(each)
         else:
-            raise ProtocolError(f"the argument {each!r} of ls-refs is not known here")
+            raise ProtocolError(f"the argument {each[:80]!r} of ls-refs is not known here")
     wanted = tuple(prefixes) if len(prefixes) <= PREFIXES_MOST else ()
     return b"".join([*_listed(refs, flags, wanted), FLUSH])
 

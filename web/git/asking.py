@@ -111,7 +111,7 @@ async def _unpacked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
                 piece = inflate.decompress(chunk, PIECE)
             except zlib.error as error:
                 raise ProtocolError(f"the body is not gzip, as it says: {error}") from error
-            chunk = inflate.unconsumed_tail
+            chunk = b"" if inflate.eof else inflate.unconsumed_tail
             yield piece
     if not inflate.eof:
         raise ProtocolError("the body ends before its gzip does")

@@ -78,7 +78,7 @@ def parse(body: bytes) -> Wanted:
             wanted.done = wanted.ended = True
             break
         if not said.startswith("have "):
-            raise ProtocolError(f"{said!r} cannot stand among what the client has")
+            raise ProtocolError(f"{said[:80]!r} cannot stand among what the client has")
         wanted.haves.append(oid(said.removeprefix("have ")))
     return wanted
 
@@ -155,12 +155,12 @@ def _ask(wanted: Wanted, said: str) -> None:
         case "filter":
             wanted.filter = filters.parse(value)
         case _:
-            raise ProtocolError(f"{said!r} is nothing that can be asked for here")
+            raise ProtocolError(f"{said[:80]!r} is nothing that can be asked for here")
 
 
 def _number(said: str, value: str) -> int:
     if not value.isascii() or not value.isdecimal() or len(value) > 18:
-        raise ProtocolError(f"{said!r} names no number")
+        raise ProtocolError(f"{said[:80]!r} names no number")
     return int(value)
 
 
@@ -212,7 +212,7 @@ class Answer:
         for each in (raw, TAGS + raw, BRANCHES + raw, self.refs.head if raw == b"HEAD" else raw):
             if each in self.refs.all:
                 return self.refs.all[each]
-        raise Invalid(f"there is no branch or tag {name!r} here", field="deepen-not")
+        raise Invalid(f"there is no branch or tag {name[:80]!r} here", field="deepen-not")
 
     # gitprotocol-pack, "Packfile Negotiation"; the order is that of git's upload-pack.
 

@@ -45,6 +45,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self._taken = 0
         self._asked = Asked()
         self._options = False
 
@@ -65,7 +66,8 @@ class Reader:
             else:
                 self._update(packet)
         del self._held[:at]
-        if len(self._held) > MOST:
+        self._taken += len(piece)
+        if self._taken > MOST:
             raise ProtocolError("a push names no more than some thousand refs")
         return None
 
@@ -82,7 +84,7 @@ class Reader:
         if words[0] == b"shallow":
             return  # what the client lacks is looked for here, and refused if it is not there
         if len(words) != 3:
-            raise ProtocolError(f"{text(said)!r} says not which ref is to become what")
+            raise ProtocolError(f"{text(said)[:80]!r} says not which ref is to become what")
         old, new = oid(words[0]), oid(words[1])
         self._asked.updates.append(Update(words[2], None if old == ZERO else old, None if new == ZERO else new))
 
