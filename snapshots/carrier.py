@@ -29,6 +29,7 @@ from collab.workspace import Workspace
 from snapshots import finding
 from snapshots.asides import Asides
 from snapshots.look import Look
+from snapshots.observer import Observer
 from snapshots.resolver import Decision
 from snapshots.settled import keep, moved_base
 from snapshots.settling import Settling
@@ -48,6 +49,7 @@ class Carrier:
         *,
         clock: Callable[[], Millis],
         step: Step,
+        observer: Observer,
     ) -> None:
         self._workspace = workspace
         self._store = workspace.store
@@ -57,6 +59,7 @@ class Carrier:
         self._asides = asides
         self._clock = clock
         self._step = step
+        self._observer = observer
 
     async def carry_out(self, look: Look) -> None:
         decided = await look.decisions()
@@ -73,6 +76,7 @@ class Carrier:
             except Quarantined as error:
                 log.warning("held back from a pull", project=look.project.name, path=each.path, why=error.message)
             else:
+                self._ended(look)
                 self._step("path pulled")
         await self._put_aside(look)
 
@@ -81,13 +85,15 @@ class Carrier:
         for about, known in look.open.items():
             if about not in there:
                 try:
-                    await self._commit(finding.over(look.project, known, at=self._clock(), moved=True))
+                    self._end(look, known, moved=True)
+                    await self._commit(look.closing)
+                    self._ended(look)
                 except Stale:
                     look.again = True
 
     async def _settled(self, look: Look, each: Decision) -> bool:
         """Whether nothing is to be done: or no more than to say that an old conflict is over."""
-        look.closing = []
+        look.closing, look.ending = [], None
         known = look.open.get(finding.key(each))
         nothing = each.do == "nothing" and not _rekeyed(each)
         if known is None:
@@ -97,10 +103,21 @@ class Carrier:
             return True
         if known.kind == "delete/modify" and each.ours is not None and each.theirs is not None:
             return nothing  # what came back is there to be decided about, whatever is pushed to it
-        look.closing = finding.over(look.project, known, at=self._clock(), moved=not finding.unmoved(known, each))
+        self._end(look, known, moved=not finding.unmoved(known, each))
         if nothing:
             await self._commit(look.closing)
+            self._ended(look)
         return nothing
+
+    def _end(self, look: Look, known: FileConflict, *, moved: bool) -> None:
+        """The old conflict ends with what is carried out now."""
+        look.closing = finding.over(look.project, known, at=self._clock(), moved=moved)
+        look.ending = known, "gone" if moved else "itself"
+
+    def _ended(self, look: Look) -> None:
+        if look.ending is not None:
+            known, taken = look.ending
+            self._observer.settled(known.kind, taken)
 
     async def _one(self, look: Look, each: Decision) -> None:
         if each.do == "conflict":
@@ -108,6 +125,9 @@ class Carrier:
         if each.do not in ("delete", "restore") and (each.move or _rekeyed(each)):
             each = await self._move(look, each)
         match each.do:
+            case "nothing":
+                if look.closing:
+                    await self._commit(look.closing)
             case "forget":
                 assert each.base is not None
                 await self._commit([bases.drop(look.project.id, look.held[each.base.path]), *look.closing])
@@ -167,6 +187,7 @@ class Carrier:
         if each.do == "merge":
             await keep(self._workspace, theirs, base)
         waiting: list[FileConflict] = []
+        made: list[FileConflict] = []
         id_ = await self._id(look, each)
 
         def also(outcome: Ingested | Collided) -> Sequence[Change]:
@@ -177,14 +198,19 @@ class Carrier:
             known = look.open.get(finding.key(each))
             if known is not None and finding.unmoved(known, each):
                 waiting.append(known)
+                look.ending = None
                 return []
             ours = replace(each.ours, sha=outcome.ours.row.sha, mode=outcome.ours.row.mode) if each.ours else None
             kind: ConflictKind = (each.kind or "modify/modify") if outcome.kind == "lines" else outcome.kind
-            waiting.append(self._found(look, replace(each, ours=ours, kind=kind), id_, outcome.hunks))
-            return [*finding.told(look.project, waiting[0]), *(look.closing or self._over(look, known))]
+            made.append(self._found(look, replace(each, ours=ours, kind=kind), id_, outcome.hunks))
+            if known is not None and not look.closing:
+                self._end(look, known, moved=True)
+            return [*finding.told(look.project, made[0]), *look.closing]
 
         outcome = await self._ingest.merge(row, base, theirs, look.by(each), also, on_behalf_of=look.for_(each))
-        for conflict in waiting:
+        for conflict in made:
+            self._observer.conflict(conflict.kind)
+        for conflict in (*waiting, *made):
             await self._by_policy(look, conflict, look.rules.of_known(conflict))
         if isinstance(outcome, Ingested) and (outcome.row.sha, outcome.row.mode) != (row.sha, row.mode):
             look.merged[outcome.row.path] = look.by(each)
@@ -211,6 +237,7 @@ class Carrier:
         )
         look.merged[done.row.path] = look.by(each)
         if found is not None:
+            self._observer.conflict(found.kind)
             await self._by_policy(look, found, found.policy)
 
     async def _tombstone(self, look: Look, each: Decision) -> Row | None:
@@ -250,6 +277,7 @@ class Carrier:
             each = replace(each, ours=replace(each.ours, sha=ours.row.sha, mode=ours.row.mode))
         found = self._found(look, each, await self._id(look, each))
         await self._commit([*finding.told(look.project, found), *look.closing])
+        self._observer.conflict(found.kind)
         await self._by_policy(look, found, found.policy)
 
     async def _id(self, look: Look, each: Decision) -> str:
@@ -277,9 +305,6 @@ class Carrier:
             blockers=tuple(map(paths.show, each.blockers)),
             policy=look.rules.of(each.path),
         )
-
-    def _over(self, look: Look, known: FileConflict | None) -> list[Change]:
-        return [] if known is None else finding.over(look.project, known, at=self._clock(), moved=True)
 
     async def _by_policy(self, look: Look, found: FileConflict, policy: Policy) -> None:
         """What a policy cannot decide either (another file stands in the way) stays open."""

@@ -107,6 +107,8 @@ class Look:
     wrote: dict[Path, ActorId] = field(default_factory=dict)
     closing: list[Change] = field(default_factory=list)
     """What ends the old conflict of the path that is being carried out."""
+    ending: tuple[FileConflict, str] | None = None
+    """That conflict, and how it ends."""
 
     async def decisions(self) -> list[Decision]:
         held = {

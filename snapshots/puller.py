@@ -20,6 +20,7 @@ What breaks it: a remote that gives other bytes for a blob than those of its SHA
 from __future__ import annotations
 
 import pathlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
-from collab import actors, bases, conflicts
+from collab import actors, conflicts
 from collab.bus.base import Bus
 from collab.conflicts import Policy
 from collab.errors import Stale, Unavailable
@@ -40,11 +41,13 @@ from snapshots.asides import Asides
 from snapshots.carrier import Carrier, Step
 from snapshots.committer import what_to_do
 from snapshots.journal import Branch
-from snapshots.look import Commits, Kept, Look, Rules, look_at
+from snapshots.look import Commits, Look, Rules, look_at
+from snapshots.observer import Observer, Unobserved
 from snapshots.plan import Plan, PushRefused
 from snapshots.pushes import Push
 from snapshots.remotes.base import BranchMoved, CommitSha, GitRemote, Remotes
 from snapshots.restoring import Restoring
+from snapshots.reviewing import Reviewing
 from snapshots.settling import Settling
 
 log = structlog.get_logger(__name__)
@@ -94,21 +97,27 @@ class Puller:
         clock: Callable[[], Millis],
         step: Step = no_step,
         scratch: pathlib.Path | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer or Unobserved()
         self._workspace = workspace
         self._scratch = scratch
         self._store: Store = workspace.store
         self._remotes = remotes
         self._bus = bus
         self._step = step
-        self.settling = Settling(workspace, bus, clock=clock)
+        self.settling = Settling(workspace, bus, clock=clock, observer=self._observer)
         self.restoring = Restoring(workspace, self.settling)
         asides = Asides(workspace, remotes, self.settling, clock=clock)
-        self._carrier = Carrier(workspace, bus, self.settling, asides, clock=clock, step=step)
+        self._reviewing = Reviewing(workspace, self._until_done)
+        self._carrier = Carrier(workspace, bus, self.settling, asides, clock=clock, step=step, observer=self._observer)
 
     async def pull(self, project: Project, *, policy: Policy | None = None) -> Pulled:
         """Until nothing of the branch's head is left to be done. One at a time for a project (the snapshotter's lock);
         two at once change nothing more than one. `policy` is for every conflict; without it the project's rules say."""
+        return await self._counted(self._pull(project, policy))
+
+    async def _pull(self, project: Project, policy: Policy | None) -> Pulled:
         remote = await self._remotes.of(project)
         head = await remote.head()
         branch = await journal.branch(self._store, project.id)
@@ -117,8 +126,15 @@ class Puller:
         if head is None and known is not None:
             return Pulled(head=None, state="failed", detail=what_to_do(BranchMoved(remote.branch, known, None), remote))
         if head is None or head == known:
-            return await self._ended(project, head, await self._review(project, head, rules), "nothing")
+            merged = () if head is None else await self._reviewing.review(project, head, rules)
+            return await self._ended(project, head, merged, "nothing")
         return await self._bring(project, remote, head, branch, rules)
+
+    async def review(self, project: Project) -> None:
+        """Conflicts that what was typed has ended, end. Nobody elsewhere is asked."""
+        head = journal.known(await journal.branch(self._store, project.id))
+        if head is not None:
+            await self._reviewing.review(project, head, Rules(await policies.policies(self._store, project.id)))
 
     async def plan(self, project: Project, pushed: Pushed | None = None) -> Plan:
         """What a pull would do now: of the branch's head, or of what is being pushed. Nothing is changed."""
@@ -134,9 +150,24 @@ class Puller:
                 log.info("moved under a plan", project=project.name, why=error.message)
         raise Unavailable("files keep changing; try again later")
 
+    async def _counted(self, work: Awaitable[Pulled]) -> Pulled:
+        """Tells how it ended, whichever way."""
+        begun = time.monotonic()
+        try:
+            pulled = await work
+        except Exception as error:
+            state = "refused" if isinstance(error, PushRefused) else "failed"
+            self._observer.pulled(state, time.monotonic() - begun, 0)
+            raise
+        self._observer.pulled(pulled.state, time.monotonic() - begun, len(pulled.merged))
+        return pulled
+
     async def accept(self, project: Project, pushed: Pushed) -> Pulled:
         """A push that is under way, merged: or `PushRefused`. What is typed between the plan and the merge can still make
         a conflict; then it is one as after any push, and the answer names it."""
+        return await self._counted(self._accept(project, pushed))
+
+    async def _accept(self, project: Project, pushed: Pushed) -> Pulled:
         foreseen = await self.plan(project, pushed)
         if foreseen.conflicts and not pushed.despite:
             raise PushRefused(foreseen)
@@ -169,22 +200,6 @@ class Puller:
         await self._record(project, branch or Branch(remote.branch), head, push, expect=branch, merged=merged)
         self._step("pull recorded")
         return await self._ended(project, head, tuple(merged), "done")
-
-    async def _review(self, project: Project, head: CommitSha | None, rules: Rules) -> tuple[Path, ...]:
-        """Nothing was pushed: what is in conflict may be over, because of what was typed, or by a rule that is new."""
-        waiting = await conflicts.still_open(self._store, project.id)
-        if head is None or not waiting:
-            return ()
-        merged: dict[Path, ActorId] = {}
-
-        async def again() -> Look:
-            held = (await bases.bases(self._store, project.id)).values()
-            waiting = await conflicts.still_open(self._store, project.id)
-            kept, wrote = Kept(self._workspace, held, waiting), authors.of_conflicts(waiting)
-            return await look_at(self._workspace, project, kept, head, rules, merged, wrote)
-
-        await self._until_done(again)
-        return tuple(merged)
 
     async def _until_done(self, look: Callable[[], Awaitable[Look]], *, elsewhere: bool = False) -> None:
         """`elsewhere`: a host is asked for what was pushed."""

@@ -32,6 +32,7 @@ from collab.staging import Incoming
 from collab.store.base import Change, Project, Row
 from collab.text import Shape, blob_sha, open_bytes, to_bytes
 from collab.workspace import Workspace
+from snapshots.observer import Observer
 from snapshots.settled import Settled, incoming
 from snapshots.trees import SUBMODULE
 
@@ -56,7 +57,8 @@ class Viewed:
 
 
 class Settling:
-    def __init__(self, workspace: Workspace, bus: Bus, *, clock: Callable[[], Millis]) -> None:
+    def __init__(self, workspace: Workspace, bus: Bus, *, clock: Callable[[], Millis], observer: Observer) -> None:
+        self._observer = observer
         self._workspace = workspace
         self.store = workspace.store
         self.ingest = workspace.ingest
@@ -145,6 +147,7 @@ class Settling:
             await self._we_had_deleted(settled, take or "theirs")
         else:
             await self._both_have(settled, found.theirs, take or "ours")
+        self._observer.settled(found.kind, over.taken)
         return over
 
     # -- the cases ---------------------------------------------------------------------------------------------------

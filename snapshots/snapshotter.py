@@ -47,6 +47,7 @@ from snapshots.committer import (
     what_to_do,
 )
 from snapshots.holds import Holds
+from snapshots.observer import Observer
 from snapshots.offers import Offer
 from snapshots.plan import PushRefused
 from snapshots.polling import Polling, Watch
@@ -126,6 +127,7 @@ class Snapshotter:
         chance: Callable[[], float] = random.random,
         polling: Polling | None = None,
         scratch: pathlib.Path | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.remotes = remotes
         self._workspace = workspace
@@ -134,7 +136,7 @@ class Snapshotter:
         self.polling = polling or Polling(here=None, elsewhere=None, clock=clock)
         self.holds = Holds(clock)
         self._committer = Committer(workspace, remotes, bus, clock=clock, author=author, step=step)
-        self._puller = Puller(workspace, remotes, bus, clock=clock, step=step, scratch=scratch)
+        self._puller = Puller(workspace, remotes, bus, clock=clock, step=step, scratch=scratch, observer=observer)
         self._rounds = Rounds(
             self._store,
             bus,

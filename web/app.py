@@ -217,7 +217,14 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     pace = Pace(quiet=int(settings.commit_quiet * 1000), max_age=int(settings.commit_max_age * 1000))
     polling = Polling(here=_millis(settings.poll), elsewhere=_millis(settings.github_poll), clock=now)
     snapshotter = Snapshotter(
-        workspace, remotes, parts.bus, clock=now, pace=pace, polling=polling, scratch=settings.data / "tmp"
+        workspace,
+        remotes,
+        parts.bus,
+        clock=now,
+        pace=pace,
+        polling=polling,
+        scratch=settings.data / "tmp",
+        observer=metrics,
     )
     loop = await stack.enter_async_context(anyio.create_task_group())
     loop.start_soon(snapshotter.run)

@@ -105,6 +105,15 @@ class Metrics:
         self._imports = Counter("quire_imports", "Imports that were asked for.", ["source"], registry=registry)
         self._hooks = Counter("quire_webhooks", "Deliveries of webhooks that are signed.", ["kind"], registry=registry)
         self._pushes = Counter("quire_git_pushes", "Refs that were pushed over HTTP.", ["outcome"], registry=registry)
+        self._pulls = Counter("quire_pulls", "Pulls, by how they ended.", ["state"], registry=registry)
+        self._pull_seconds = Histogram(
+            "quire_pull_seconds", "Pulls that had something to bring.", buckets=LATENCY, registry=registry
+        )
+        self._pulled_files = Counter("quire_pulled_files", "Files that pulls have changed.", registry=registry)
+        self._conflicts = Counter("quire_conflicts", "Conflicts that were found.", ["kind"], registry=registry)
+        self._settled = Counter(
+            "quire_conflicts_ended", "Conflicts that have ended, by how.", ["kind", "taken"], registry=registry
+        )
         self._snapshots = Counter("quire_snapshots", "Snapshots that were asked for.", ["state"], registry=registry)
 
     def watch_rooms(self, rooms: Rooms) -> None:
@@ -142,6 +151,20 @@ class Metrics:
     def broke(self, error: Exception) -> None:
         self._broken.inc()
         log.error("a room was given up", exc_info=error)
+
+    # -- what pulls and conflicts tell (snapshots.observer)
+
+    def pulled(self, state: str, seconds: float, merged: int) -> None:
+        self._pulls.labels(state).inc()
+        self._pulled_files.inc(merged)
+        if state != "nothing":
+            self._pull_seconds.observe(seconds)
+
+    def conflict(self, kind: str) -> None:
+        self._conflicts.labels(kind).inc()
+
+    def settled(self, kind: str, taken: str) -> None:
+        self._settled.labels(kind, taken).inc()
 
     # -- what the API tells
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
 from collab import actors, bases, conflicts
 from collab.errors import Conflict, NotFound
-from collab.ids import Path
+from collab.ids import Path, ProjectId
+from collab.store.base import Row
+from collab.store.memory import MemoryStore
 from snapshots import journal
+from snapshots.puller import Puller
 from tests.collab.peers import Peer
+from tests.faults import FaultyStore
 from tests.snapshots.git import blob_sha, git
-from tests.snapshots.house import ALICE, BOB, House, house
+from tests.snapshots.house import ALICE, BOB, Clock, House, house
 from tests.snapshots.pulls import TEN, Copy, all_of, committed, conflict, ended, goes_out, pull, settle
 
 pytestmark = pytest.mark.anyio
@@ -798,3 +803,94 @@ async def test_an_empty_file_takes_the_byte_order_mark_and_line_endings_of_what_
     bob.fresh().write("new.md", pushed).push()
     await pull(home)
     assert (await home.files())["new.md"] == pushed
+
+
+# what is counted, and what is not asked twice
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.told: list[tuple[str, ...]] = []
+
+    def pulled(self, state: str, seconds: float, merged: int) -> None:
+        assert seconds >= 0
+        self.told.append(("pulled", state, str(merged)))
+
+    def conflict(self, kind: str) -> None:
+        self.told.append(("conflict", kind))
+
+    def settled(self, kind: str, taken: str) -> None:
+        self.told.append(("settled", kind, taken))
+
+
+async def test_pulls_and_conflicts_are_counted(home: House, bob: Copy) -> None:
+    await committed(home, a_md="one\n", b_md="b\n", c_bin=b"\xff", gone_md="g\n")
+    counting = Counting()
+    puller = Puller(home.workspace, home.remotes, home.bus, clock=home.clock, observer=counting)
+    bob.fresh().write("a.md", "bob\n").write("b.md", "bob\n").write("c.bin", b"\xff\x01").write(
+        "gone.md", "bob\n"
+    ).push()
+    for path, content in (("a.md", b"alice\n"), ("c.bin", b"\xff\x02")):
+        await home.write(path, content)
+    await home.workspace.delete(home.project, Path("gone.md"), ALICE)
+    await puller.pull(home.project)
+    assert sorted(counting.told) == [
+        ("conflict", "binary"), ("conflict", "delete/modify"), ("conflict", "modify/modify"), ("pulled", "conflicts", "2"),
+    ]  # fmt: skip
+    counting.told.clear()
+    await home.write("a.md", "bob\n")
+    await puller.pull(home.project)
+    assert counting.told == [("settled", "modify/modify", "itself"), ("pulled", "conflicts", "0")]
+    counting.told.clear()
+    bob.fresh().write("c.bin", b"\xff\x03").push()
+    await puller.pull(home.project, policy="theirs")
+    assert sorted(counting.told) == [
+        ("conflict", "binary"), ("pulled", "done", "0"), ("settled", "binary", "gone"), ("settled", "binary", "theirs"),
+        ("settled", "delete/modify", "theirs"),
+    ]  # fmt: skip
+    counting.told.clear()
+    await puller.pull(home.project)
+    git(home.repository, "update-ref", "-d", "refs/heads/main")
+    await puller.pull(home.project)
+    assert counting.told == [("pulled", "nothing", "0"), ("pulled", "failed", "0")]
+
+
+class Asked(FaultyStore):
+    """Counts the looks at a whole project."""
+
+    looks = 0
+
+    async def tree(self, project: ProjectId, **rest: Any) -> Sequence[Row]:
+        self.looks += 1
+        return await super().tree(project, **rest)
+
+
+async def test_a_pull_looks_again_only_when_a_file_in_conflict_was_touched(tmp_path: pathlib.Path) -> None:
+    store = Asked(MemoryStore(clock=Clock()))
+    async with house(tmp_path, store=store) as home:
+        await committed(home, a_md="one\n", b_md="b\n")
+        Copy(home, tmp_path / "bob").fresh().write("a.md", "bob\n").push()
+        await home.write("a.md", "alice\n")
+        await pull(home)
+        store.looks = 0
+        await home.write("b.md", "alice\n")
+        await home.snapshotter.pull(home.project)
+        assert store.looks == 0
+        await home.write("a.md", "alice again\n")
+        await home.snapshotter.pull(home.project)
+        assert store.looks == 1
+        await home.snapshotter.pull(home.project)
+        assert store.looks == 1
+
+
+async def test_both_renamed_it_and_alice_gives_in(home: House, bob: Copy) -> None:
+    await committed(home, a_md=TEN)
+    bob.fresh().run("mv", "a.md", "bob.md").push()
+    await home.workspace.move(home.project, Path("a.md"), Path("alice.md"), ALICE)
+    await pull(home)
+    found = await conflict(home)
+    await home.workspace.move(home.project, Path("alice.md"), Path("bob.md"), ALICE)
+    assert (await pull(home)).conflicts == ()
+    assert await ended(home, found) == ("resolved", "itself")
+    await home.write("bob.md", "alice\n")
+    await goes_out(home)
