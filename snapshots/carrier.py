@@ -125,9 +125,6 @@ class Carrier:
         if each.do not in ("delete", "restore") and (each.move or _rekeyed(each)):
             each = await self._move(look, each)
         match each.do:
-            case "nothing":
-                if look.closing:
-                    await self._commit(look.closing)
             case "forget":
                 assert each.base is not None
                 await self._commit([bases.drop(look.project.id, look.held[each.base.path]), *look.closing])

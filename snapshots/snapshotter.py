@@ -70,6 +70,9 @@ LOOKS_AT_ONCE: Final = 8
 OURS: Final = frozenset({"snapshot", "pulled", "pushed", "conflict", "policies"})
 """Kinds of events that are no edits."""
 
+REVIEWED_AFTER: Final = 2.0
+"""Seconds from an edit to a look at whether it ended a conflict."""
+
 MOVED_AT_MOST: Final = 5
 """Rounds that begin again because somebody pushed between the pull and the commit."""
 
@@ -132,6 +135,7 @@ class Snapshotter:
         self.remotes = remotes
         self._workspace = workspace
         self._store = workspace.store
+        self._bus = bus
         self._clock = clock
         self.polling = polling or Polling(here=None, elsewhere=None, clock=clock)
         self.holds = Holds(clock)
@@ -335,7 +339,8 @@ class Snapshotter:
 
     async def run(self) -> None:
         """Runs until it is cancelled, or until `aclose`."""
-        await self._rounds.run(self._take_up, *([] if self.polling.shortest is None else [self._look_at_branches]))
+        looks = [] if self.polling.shortest is None else [self._look_at_branches]
+        await self._rounds.run(self._take_up, self._review_as_typed, *looks)
 
     async def aclose(self, deadline: float) -> None:
         """Seconds for a last snapshot of whatever is uncommitted. Other rounds that run are waited for."""
@@ -349,6 +354,27 @@ class Snapshotter:
         times = [each.row.updated_at if each.row is not None else self._clock() for each in changed]
         if times:
             self._rounds.edited(project.id, min(times), max(times))
+
+    async def _review_as_typed(self) -> None:
+        """What is typed may end a conflict: that is seen soon, not with the next commit."""
+        soon: set[ProjectId] = set()
+        async with self._bus.subscribe_all() as hints, anyio.create_task_group() as tasks:
+            async for project in hints:
+                if project not in soon and not self._rounds.closing:
+                    soon.add(project)
+                    tasks.start_soon(self._review_soon, project, soon)
+
+    async def _review_soon(self, project_id: ProjectId, soon: set[ProjectId]) -> None:
+        await anyio.sleep(REVIEWED_AFTER)
+        soon.discard(project_id)
+        try:
+            project = await self._store.project_by_id(project_id)
+            if project is not None and await conflicts.still_open(self._store, project_id):
+                async with self._rounds.alone(project_id):
+                    await self._puller.review(project)
+        except Exception:
+            # Every round looks again.
+            log.exception("conflicts could not be looked at", project=project_id)
 
     async def _look_at_branches(self) -> None:
         """Pulls what somebody pushed. A branch that does not answer holds up no other."""

@@ -266,3 +266,14 @@ def test_the_bytes_of_a_side(notes: Notes) -> None:
     assert notes.client.get(f"{notes.at}/conflicts/{id_}/sides/ours").content == b"\xff\x01"
     assert notes.client.get(f"{notes.at}/conflicts/{id_}/sides/base").status_code == 404
     assert notes.client.get(f"{notes.at}/conflicts/{id_}/sides/other").status_code == 400
+
+
+def test_a_conflict_ends_soon_after_somebody_typed_what_was_pushed(notes: Notes) -> None:
+    notes.push(a_md="bob\n")
+    notes.put("a.md", "alice\n")
+    (id_,) = notes.pull()["conflicts"]
+    notes.put("a.md", "bob\n")
+    until(lambda: notes.get("/conflicts") == {"conflicts": []}, "the conflict to end by itself")
+    ended = notes.get(f"/conflicts/{id_}")
+    assert (ended["state"], ended["taken"]) == ("resolved", "itself")
+    assert notes.get("/changes") == {"changes": []}
