@@ -26,11 +26,13 @@ IMPURE: Final = frozenset(
 
 PUT_TOGETHER: Final = (
     "web/app.py",
+    "web/places.py",
     "web/cli.py",
     "web/commands/",
     "web/client.py",
     "snapshots/readers/",
     "web/git/worker.py",
+    "web/shipping/worker.py",
 )
 """Where adapters may be imported, besides tests and each other; the readers run in a process of their own."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -37,27 +38,39 @@ from web.mcp.entry import Mcp
 from web.observability import Metrics
 from web.pages import Pages, wants_page
 from web.private import read_or_make
-from web.services import Services, now
-from web.settings import S3Place, Settings
+from web.services import BackedUp, Services, now
+from web.settings import Settings
 from web.sockets import nowhere, sync
 
 if TYPE_CHECKING:
+    from collab.store.pages import Pages as StorePages
     from collab.workspace import Workspace
     from snapshots.follower import Follower
+    from snapshots.remotes.local import LocalRemotes
     from snapshots.secrets import Sealer
     from snapshots.snapshotter import Snapshotter
+    from web.shipping.assembly import Place
 
 REQUESTS_TAKE: Final = 5.0
 """Seconds of the deadline that belong to requests which were under way; the last snapshot has the rest."""
+BACKUP_TAKES: Final = 4.0
+"""Seconds of it that belong to what is not in the backup yet, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    pages: StorePages
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Opened in this order, closed in the other."""
+    """Opened in this order, closed in the other. `backup`: where the store is backed up to, continuously."""
 
     store: Store
     objects: ObjectStore
     bus: Bus
+    backup: Backup | None = None
 
 
 UPLOADS: Final = 16
@@ -70,55 +83,18 @@ async def on_disk(settings: Settings, stack: contextlib.AsyncExitStack) -> Adapt
     """Everything in the data directory (SQLite, a folder), but for objects that are to lie elsewhere; nobody else on the bus."""
     from collab.bus.local import LocalBus
     from collab.store.sqlite import open_store
+    from web import places
 
-    store = await open_store(settings.data, clock=now)
+    to = settings.backup_place
+    store = await open_store(settings.data, clock=now, followed=to is not None)
     stack.push_async_callback(store.aclose)
-    objects = await anyio.to_thread.run_sync(_open_objects, settings)
+    objects, backup = await anyio.to_thread.run_sync(places.open_both, settings)
     stack.push_async_callback(objects.aclose)
+    if backup is not None:
+        stack.push_async_callback(backup.objects.aclose)
     bus = LocalBus()
     stack.push_async_callback(bus.aclose)
-    return Adapters(store, objects, bus)
-
-
-def _open_objects(settings: Settings) -> ObjectStore:
-    from collab.objects.folder import FolderObjects
-
-    own = settings.data / "objects"
-    if settings.objects is None or settings.objects == own:
-        return FolderObjects(own)
-    objects: ObjectStore
-    if isinstance(settings.objects, S3Place):
-        objects = _open_bucket(settings, settings.objects)
-    else:
-        objects = FolderObjects(settings.objects)
-    if not own.is_dir():
-        return objects
-    from collab.objects.earlier import WithEarlier
-
-    return WithEarlier(objects, FolderObjects(own))
-
-
-def _open_bucket(settings: Settings, place: S3Place) -> ObjectStore:
-    from collab.objects.s3 import Bucket, S3Objects
-
-    addressing = settings.s3_addressing
-    if addressing == "auto" and settings.s3_endpoint is not None:
-        addressing = "path"
-    return S3Objects(
-        Bucket(
-            name=place.bucket,
-            prefix=place.prefix,
-            endpoint=settings.s3_endpoint,
-            public_endpoint=settings.s3_public_endpoint,
-            region=settings.aws.region,
-            access_key=settings.aws.access_key,
-            secret_key=settings.aws.secret_key,
-            session_token=settings.aws.session_token,
-            addressing=addressing,
-            checksums=settings.s3_checksums,
-            at_once=settings.s3_at_once,
-        )
-    )
+    return Adapters(store, objects, bus, Backup(store.pages, backup) if backup is not None else None)
 
 
 class Quire(Starlette):
@@ -210,6 +186,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         token=settings.github_token,
     )
     stack.push_async_callback(remotes.aclose)
+    backup = await _shipper(settings, parts, remotes.local, metrics, stack)
     identity = await Identity.open(parts.store, settings, now)
     rooms = await stack.enter_async_context(Rooms(parts.store, parts.bus, observer=metrics))
     metrics.watch_rooms(rooms)
@@ -231,7 +208,8 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     follower = _follower(settings, parts, workspace)
     if follower is not None:
         loop.start_soon(follower.run)
-    stack.push_async_callback(_last_snapshot, snapshotter, follower, settings.shutdown_timeout)
+    last = partial(_last_snapshot, snapshotter, follower, settings.shutdown_timeout, backed_up=backup is not None)
+    stack.push_async_callback(last)
     connecting = Connecting(
         workspace,
         remotes,
@@ -268,6 +246,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         rooms=rooms,
         workspace=workspace,
         snapshotter=snapshotter,
+        backup=backup,
         follower=follower,
         importer=importer,
         connecting=connecting,
@@ -283,6 +262,46 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         tasks=tasks,
         closing=anyio.Event(),
     )
+
+
+async def _shipper(
+    settings: Settings, parts: Adapters, remotes: LocalRemotes, metrics: Metrics, stack: contextlib.AsyncExitStack
+) -> BackedUp | None:
+    """After everything that writes has ended, it brings the rest to the backup; then the store may be closed."""
+    from web import places
+    from web.shipping.assembly import FOLDER, assemble
+    from web.shipping.checking import Checker
+    from web.shipping.shipper import Pace
+
+    if parts.backup is None:
+        return None
+    shipper = await assemble(
+        settings.data,
+        parts.backup.pages,
+        parts.backup.place,
+        epoch=parts.store.epoch,
+        moves=lambda: dict(remotes.moves),
+        clock=now,
+        pace=Pace(lag=settings.backup_lag, keep=settings.backup_keep, copy_every=settings.backup_copy_every),
+        with_keys=settings.backup_keys,
+        online=settings.shipping,
+        observer=metrics.backup,
+    )
+    checker = Checker(
+        parts.store,
+        places.said(settings),
+        settings.data / FOLDER,
+        every=settings.backup_check_every if settings.shipping else 0,
+        clock=now,
+    )
+    metrics.watch_backup(shipper, checker)
+    tasks = await stack.enter_async_context(anyio.create_task_group())
+    tasks.start_soon(shipper.run)
+    stack.push_async_callback(shipper.aclose, min(BACKUP_TAKES, settings.shutdown_timeout / 4))
+    checks = await stack.enter_async_context(anyio.create_task_group())
+    checks.start_soon(checker.run)
+    stack.callback(checks.cancel_scope.cancel)
+    return BackedUp(shipper, checker)
 
 
 def _follower(settings: Settings, parts: Adapters, workspace: Workspace) -> Follower | None:
@@ -317,8 +336,10 @@ def _millis(seconds: float) -> int | None:
     return int(seconds * 1000) or None
 
 
-async def _last_snapshot(snapshotter: Snapshotter, follower: Follower | None, within: float) -> None:
-    deadline = max(within - REQUESTS_TAKE, within / 2)
+async def _last_snapshot(
+    snapshotter: Snapshotter, follower: Follower | None, within: float, *, backed_up: bool
+) -> None:
+    deadline = max(within - REQUESTS_TAKE - (BACKUP_TAKES if backed_up else 0), within / 2)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(snapshotter.aclose, deadline)
         if follower is not None:

@@ -37,8 +37,20 @@ from web.archive import DATABASE, FORMAT, MANIFEST, BackedUp, Hashing, Manifest,
 
 TRIES: Final = 5
 """How often the database is copied again because a commit came in between."""
-STAYS: Final = frozenset({"lock", "server.json", "secret-key", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "tmp"})
-"""Belongs to the running process, or is copied by the store; and the key that seals credentials, which a copy of them must
+STAYS: Final = frozenset(
+    {
+        "lock",
+        "server.json",
+        "secret-key",
+        DATABASE,
+        f"{DATABASE}-wal",
+        f"{DATABASE}-shm",
+        f"{DATABASE}-left",
+        "tmp",
+        "backup",
+    }
+)
+"""Belongs to the running process, or waits for another backup, or is copied by the store; and the key that seals credentials, which a copy of them must
 not lie beside."""
 
 Progress = Callable[[str, int, int | None], None]

@@ -36,6 +36,7 @@ QUIET: Final[dict[str, Any]] = {
     "github_poll": 0.0,
     "commit_max_age": 1e9,
     "shutdown_timeout": 0.0,
+    "shipping": False,
 }
 """For the application in this process: it does what the command asks for, and no automatic commit besides."""
 

@@ -75,6 +75,44 @@ class Rooms(Protocol):
         """An object with `rooms`, `peers` and `bytes`."""
 
 
+class Backup(Protocol):
+    def seconds_behind(self) -> float: ...
+
+    def status(self) -> Any:
+        """An object with `bytes` and `copied_at` (milliseconds)."""
+
+
+class Checker(Protocol):
+    @property
+    def last(self) -> Any:
+        """None, or an object with `at` (milliseconds) and `good`."""
+
+
+class BackupCounts:
+    """What the backup tells of itself (web.shipping.shipper.Observer)."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "quire_backup_seconds",
+            "From the oldest edit of a segment to its being in the backup.",
+            buckets=(0.1, 0.2, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 10.0, 60.0, 600.0, 3600.0),
+            registry=registry,
+        )
+        self._bytes = Counter("quire_backup_bytes", "Bytes of segments that went into the backup.", registry=registry)
+        self._failures = Counter("quire_backup_failures", "What failed and is tried again.", registry=registry)
+        self._copies = Counter("quire_backup_copies", "Copies of the whole database.", registry=registry)
+
+    def shipped(self, seconds: float, size: int) -> None:
+        self._seconds.observe(seconds)
+        self._bytes.inc(size)
+
+    def failed(self) -> None:
+        self._failures.inc()
+
+    def copied(self, size: int) -> None:
+        self._copies.inc()
+
+
 class Metrics:
     """Counts for one application. It is the rooms' observer too: those methods are called on the hot path."""
 
@@ -116,6 +154,8 @@ class Metrics:
         )
         self._snapshots = Counter("quire_snapshots", "Snapshots that were asked for.", ["state"], registry=registry)
 
+        self.backup = BackupCounts(registry)
+
     def watch_rooms(self, rooms: Rooms) -> None:
         def gauge(name: str, about: str, read: Callable[[], int]) -> None:
             Gauge(name, about, registry=self.registry).set_function(read)
@@ -123,6 +163,28 @@ class Metrics:
         gauge("quire_rooms", "Open rooms.", lambda: rooms.stats().rooms)
         gauge("quire_peers", "Connected peers.", lambda: rooms.stats().peers)
         gauge("quire_room_bytes", "Bytes of the documents in open rooms.", lambda: rooms.stats().bytes)
+
+    def watch_backup(self, backup: Backup, checker: Checker) -> None:
+        def gauge(name: str, about: str, read: Callable[[], float]) -> None:
+            Gauge(name, about, registry=self.registry).set_function(read)
+
+        gauge("quire_backup_behind_seconds", "Age of the oldest edit that is not in the backup.", backup.seconds_behind)
+        gauge("quire_backup_waiting_bytes", "Bytes that wait to go into the backup.", lambda: backup.status().bytes)
+        gauge(
+            "quire_backup_copied_timestamp_seconds",
+            "When the last copy of the whole database was made.",
+            lambda: (backup.status().copied_at or 0) / 1000,
+        )
+        gauge(
+            "quire_backup_checked_timestamp_seconds",
+            "When the backup was last restored and verified, or was to be; 0: never.",
+            lambda: checker.last.at / 1000 if checker.last else 0,
+        )
+        gauge(
+            "quire_backup_check_failed",
+            "1 when it could not be restored then, or something was wrong with it.",
+            lambda: int(checker.last is not None and not checker.last.good),
+        )
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

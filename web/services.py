@@ -30,10 +30,20 @@ if TYPE_CHECKING:
     from web.identity import Identity
     from web.observability import Metrics
     from web.settings import Settings
+    from web.shipping.checking import Checker
+    from web.shipping.shipper import Shipper
 
 
 def now() -> Millis:
     return Millis(time.time_ns() // 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """The continuous backup, and whether it can be restored."""
+
+    shipper: Shipper
+    checker: Checker
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +57,8 @@ class Services:
     snapshotter: Snapshotter
     follower: Follower | None
     """None where snapshots are git's alone."""
+    backup: BackedUp | None
+    """None where nothing is backed up continuously."""
     importer: Importer
     connecting: Connecting
     listener: Listener

@@ -92,7 +92,7 @@ class S3Place:
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
-def _place(key: str, value: object) -> pathlib.Path | S3Place:
+def place(key: str, value: object) -> pathlib.Path | S3Place:
     if isinstance(value, pathlib.Path) or not _text(key, value).startswith("s3:"):
         return _folder(key, value)
     right = f"give a folder, or s3://bucket or s3://bucket/prefix (a prefix of at most {PREFIX_LENGTH - 1} bytes)"
@@ -100,6 +100,12 @@ def _place(key: str, value: object) -> pathlib.Path | S3Place:
     if not _BUCKET.fullmatch(bucket) or (prefix and not possible(prefix)) or len(prefix.encode()) >= PREFIX_LENGTH:
         raise _refuse(key, value, right)
     return S3Place(bucket, prefix)
+
+
+def _backup(key: str, value: object) -> str | pathlib.Path | S3Place:
+    if isinstance(value, str) and value.lower() in ("auto", "off"):
+        return value.lower()
+    return place(key, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,21 @@ def seconds(key: str, value: object) -> float:
     if match is None:
         raise _refuse(key, value, "give seconds (60, 0.5) or a duration (90s, 10m, 1h, 7d)")
     return float(match[1]) * _UNITS[match[2]]
+
+
+def _above_zero(key: str, value: object) -> float:
+    found = seconds(key, value)
+    if not found:
+        raise _refuse(key, value, "give a duration above zero")
+    return found
+
+
+def _yes_or_no(key: str, value: object) -> bool:
+    known = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
+    found = value if isinstance(value, bool) else known.get(str(value).lower())
+    if found is None:
+        raise _refuse(key, value, "give yes or no")
+    return found
 
 
 def _one_of(*choices: str) -> Callable[[str, object], str]:
@@ -217,7 +238,7 @@ class Settings:
     )
     objects: pathlib.Path | S3Place | None = _setting(
         None,
-        _place,
+        place,
         "Where objects lie, a folder or `s3://bucket/prefix`; and then every snapshot of a project goes there too. "
         "Not given: what is not text lies in the data directory, and snapshots are git's alone.",
     )
@@ -251,6 +272,37 @@ class Settings:
         seconds,
         "Snapshots in the object store are deleted when they are older than this; before that they are thinned out, to one "
         "an hour after an hour and one a day after a day. The newest stays, and what a commit names.",
+    )
+    backup: Literal["auto", "off"] | pathlib.Path | S3Place = _setting(
+        "auto",
+        _backup,
+        "Where everything is backed up to, continuously: a folder or `s3://bucket/prefix`. `auto`: to where `QUIRE_OBJECTS` says, if "
+        "it says anything; `off`: nowhere.",
+    )
+    backup_lag: float = _setting(
+        1.0,
+        _above_zero,
+        "How old an edit may become before it is in the backup, when the object store answers quickly.",
+    )
+    backup_keep: float = _setting(
+        30 * 86400.0, seconds, "Every moment of the last so many seconds can be restored (`quire restore --at`)."
+    )
+    backup_copy_every: float = _setting(
+        86400.0,
+        _above_zero,
+        "How often the backup has a new copy of the whole database, if anything has changed; restoring begins with a copy. One is made "
+        "earlier when the changes since the last one have grown larger than it.",
+    )
+    backup_check_every: float = _setting(
+        7 * 86400.0,
+        seconds,
+        "How often the newest state is restored from the backup, in a process of its own, and verified; 0: never by itself.",
+    )
+    backup_keys: bool = _setting(
+        False,
+        _yes_or_no,
+        "Whether the backup holds the keys of the installation too (`secret`, `secret-key`, `root-token`): who can read the bucket can "
+        "then open everything that is sealed.",
     )
     commit_quiet: float = _setting(60.0, seconds, "A commit is made when a project was quiet for this long.")
     commit_max_age: float = _setting(
@@ -287,6 +339,8 @@ class Settings:
     log_format: Literal["auto", "json", "console"] = _setting(
         "auto", _one_of("auto", "json", "console"), "`auto`: for people on a terminal, JSON lines elsewhere."
     )
+    shipping: bool = True
+    """False for a command that opens the data directory: its changes wait on disk until the server ships them. Not to be set."""
     aws: Aws = Aws()
     """From the environment alone, never from a file."""
     warnings: tuple[str, ...] = ()
@@ -306,6 +360,14 @@ class Settings:
             f.name: f.metadata["parse"](KEYS[f.name], merged[KEYS[f.name]]) for f in FIELDS if KEYS[f.name] in merged
         }
         return cls(**fields, aws=Aws.of(environ), warnings=_warnings(environ))
+
+    @property
+    def backup_place(self) -> pathlib.Path | S3Place | None:
+        """None: nothing is backed up continuously. (What lies in the data directory goes with it: that is no place for a backup.)"""
+        if not isinstance(self.backup, str):
+            return self.backup
+        within = isinstance(self.objects, pathlib.Path) and self.objects.is_relative_to(self.data)
+        return self.objects if self.backup == "auto" and not within else None
 
     @property
     def prefix(self) -> str:
@@ -334,6 +396,8 @@ def documented() -> list[tuple[str, str, str]]:
 
 
 def format_default(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.0f}" if value.is_integer() else f"{value:g}"
     return str(value)

@@ -18,7 +18,7 @@ import pathlib
 import secrets
 import shutil
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import BinaryIO, Final
 
 from anyio import to_thread
@@ -31,13 +31,24 @@ _NEW: Final = "=new"
 _LOCKS: Final = 64
 
 
-class FolderObjects:
-    """See `collab.objects.base.ObjectStore`. Files and folders are readable by their owner alone."""
+def nobody_asks(key: str) -> None:
+    """Nobody wants to know what is put."""
 
-    def __init__(self, root: pathlib.Path) -> None:
+
+class FolderObjects:
+    """See `collab.objects.base.ObjectStore`. Files and folders are readable by their owner alone. `on_put` is told, in any thread,
+    of every key that something was put at. `read_only`: beside a process that writes there."""
+
+    def __init__(
+        self, root: pathlib.Path, *, on_put: Callable[[str], None] = nobody_asks, read_only: bool = False
+    ) -> None:
         self._root = root
         self._new = root / _NEW
+        self._on_put = on_put
+        self._read_only = read_only
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
+        if read_only:
+            return
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._new.mkdir(mode=0o700, exist_ok=True)
         for left_over in self._new.iterdir():
@@ -136,11 +147,13 @@ class FolderObjects:
                     self._make_folder(place.parent)
                     new.replace(place)
                     _sync(place.parent)
-                    return _tag(place.stat())
+                    tag = _tag(place.stat())
             finally:
                 new.unlink(missing_ok=True)
         except OSError as error:
             raise _trouble(error) from error
+        self._on_put(key)
+        return tag
 
     def _copy(self, source: str, place: pathlib.Path, target: str, there: pathlib.Path) -> None:
         """A file of its own: a link would have the tag of its source."""
@@ -173,7 +186,10 @@ class FolderObjects:
     def _keys(self, prefix: str) -> Sequence[str]:
         self._demand_root()
         found = []
-        for folder, _, names in os.walk(self._root, onerror=_raise):
+        below = self._root.joinpath(*prefix.split("/")[:-1])
+        if not below.is_dir():
+            return ()
+        for folder, _, names in os.walk(below, onerror=_raise):
             *above, last = pathlib.PurePath(folder).relative_to(self._root).parts or ("",)
             if last.startswith("=") and last != _NEW:
                 found += ["/".join([*above, name]) for name in names]
@@ -190,7 +206,7 @@ class FolderObjects:
 
     def _demand_root(self) -> None:
         """Nothing is known to be absent where the folder itself is gone (a disk that is not mounted)."""
-        if not self._new.is_dir():
+        if not (self._root if self._read_only else self._new).is_dir():
             raise Unavailable(f"the objects' folder {self._root} is not there")
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
-from collab.errors import Unavailable
+from collab.errors import Invalid, Unavailable
 from collab.ids import Millis
 from collab.store.lock import DirectoryLock
 
@@ -71,9 +71,10 @@ def number(connection: sqlite3.Connection, key: str) -> int:
     return int(value)
 
 
-def begin_epoch(folder: pathlib.Path) -> int:
+def begin_epoch(folder: pathlib.Path, above: int = 0) -> int:
     """Begins the next epoch of the data in `folder`, which nobody may serve meanwhile: after a restore, peers may bring back what
-    the backup had lost, and nothing that is written from now on uses a reserved client id of before."""
+    the backup had lost, and nothing that is written from now on uses a reserved client id of before. `above`: the latest epoch that
+    is known of this data elsewhere; the same backup may be restored twice."""
     file = folder / FILE
     if not file.exists():
         raise Unavailable(f"{folder} holds no {FILE}: nothing to begin an epoch in")
@@ -82,13 +83,26 @@ def begin_epoch(folder: pathlib.Path) -> int:
     try:
         prepare(connection)
         db = Database(connection, execute_plugins=False, recursive_triggers=False)
-        epoch = number(connection, "epoch") + 1
+        epoch = max(number(connection, "epoch"), above) + 1
         db.table("meta").update("epoch", {"value": epoch})
         connection.commit()
     finally:
         connection.close()
         lock.release()
     return epoch
+
+
+def check(folder: pathlib.Path) -> None:
+    """`Invalid` when SQLite finds something wrong with the file in `folder`, which nobody has open."""
+    connection = sqlite3.connect(folder / FILE)
+    try:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise Invalid(f"the database is damaged: {error}") from error
+    finally:
+        connection.close()
+    if found != "ok":
+        raise Invalid(f"the database is damaged: {found}")
 
 
 def _format(db: Database) -> int:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from collab.errors import Conflict, Invalid, NotFound, QuireError
-from collab.store.schema import begin_epoch
+from collab.store import schema
 from tests.cli.data import FILES, Data, opened, type_into
 from web.archive import Manifest
 from web.backup import backup
@@ -30,7 +30,7 @@ async def back_up(data: Data, to: pathlib.Path) -> Manifest:
 
 
 def put_back(source: pathlib.Path, to: pathlib.Path) -> Manifest:
-    return restore(source, to, begin_epoch, quiet)
+    return restore(source, to, schema, quiet)
 
 
 def left(folder: pathlib.Path, pattern: str) -> list[str]:

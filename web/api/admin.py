@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable
+from typing import Final
 
-from collab.errors import Forbidden, Invalid
+import anyio
+import msgspec
+
+from collab.errors import Conflict, Forbidden, Invalid
 from web.api.endpoint import Body, Call, Endpoints, NoQuery
 from web.api.report import LINES, Line, Report, Tell, Work, telling
+from web.api.shapes import maybe_rfc3339, rfc3339
 from web.archive import Manifest
 from web.backup import backup
 from web.roles import Access
-from web.services import Services
+from web.services import BackedUp, Services
+from web.shipping.checking import Outcome
 from web.verify import Checked, Verifier
 
 endpoints = Endpoints()
+
+SETTLES_WITHIN: Final = 10.0
+"""Seconds for the newest edits to arrive in the backup before it is checked."""
 
 
 class VerifyRequest(Body):
@@ -41,6 +50,68 @@ async def verify(call: Call[VerifyRequest, NoQuery]) -> Report:
     "repaired"?}}`, and at the end `{"done": {"documents", "findings"}}`.
     """
     return Report(_verify(call.services, repair=call.body.repair))
+
+
+class LastCheck(msgspec.Struct, omit_defaults=True):
+    """`at` it was restored, as it was at `moment`, and verified; `error`: why it could not be."""
+
+    at: str
+    good: bool
+    seconds: float
+    moment: str | None = None
+    documents: int = 0
+    findings: int = 0
+    first: tuple[str, ...] = ()
+    error: str = ""
+
+
+class BackupStatus(msgspec.Struct):
+    """`state`: `off`, `beginning`, `shipping`, `behind` or `waiting`, and `detail` says why. `seconds_behind`: the age of the oldest
+    edit that is not there; `moment`: the newest that is."""
+
+    state: str
+    where: str = ""
+    detail: str = ""
+    seconds_behind: float = 0.0
+    bytes_waiting: int = 0
+    files_waiting: int = 0
+    generation: int = 0
+    segment: int = 0
+    moment: str | None = None
+    copied_at: str | None = None
+    check: LastCheck | None = None
+
+
+@endpoints.add("GET", "/backup", role="root", answer=BackupStatus)
+async def backup_status(call: Call[None, NoQuery]) -> BackupStatus:
+    """How far the continuous backup is, and when it was last restored to see whether it can be."""
+    if call.services.backup is None:
+        return BackupStatus("off")
+    status = call.services.backup.shipper.status()
+    return BackupStatus(
+        state=status.state,
+        where=status.where,
+        detail=status.detail,
+        seconds_behind=status.seconds,
+        bytes_waiting=status.bytes,
+        files_waiting=status.files,
+        generation=status.generation,
+        segment=status.segment,
+        moment=maybe_rfc3339(status.at),
+        copied_at=maybe_rfc3339(status.copied_at),
+        check=_last_check(call.services.backup.checker.last),
+    )
+
+
+@endpoints.add("POST", "/backup/check", role="root", gives=(LINES,), errors=(409,))
+async def check_backup(call: Call[None, NoQuery]) -> Report:
+    """Restores the newest state from the continuous backup into a scratch folder, and verifies it there.
+
+    Lines: `{"checking": {"phase", "done", "total"}}`, and at the end `{"done": {"at", "good", ...}}` as `check` of `GET /backup`.
+    """
+    if call.services.backup is None:
+        raise Conflict("nothing is backed up continuously: set QUIRE_BACKUP, or QUIRE_OBJECTS")
+    return Report(_check(call.services.backup))
 
 
 @endpoints.add("POST", "/backup", role="root", body=BackupRequest, gives=(LINES,), errors=(400,))
@@ -78,6 +149,36 @@ def _verify(services: Services, *, repair: bool) -> Work:
         return {"documents": sum(documents.values()), "findings": findings}
 
     return work
+
+
+def _check(backup: BackedUp) -> Work:
+    async def work(tell: Tell) -> Line:
+        async def checking(note: Callable[[Line], None]) -> Outcome:
+            with anyio.move_on_after(SETTLES_WITHIN):
+                await backup.shipper.flushed()
+            return await backup.checker.check(lambda said: note({"checking": said}))
+
+        found = _last_check(await telling(tell, checking))
+        assert found is not None
+        done: Line = msgspec.to_builtins(found)
+        return done
+
+    return work
+
+
+def _last_check(last: Outcome | None) -> LastCheck | None:
+    if last is None:
+        return None
+    return LastCheck(
+        at=rfc3339(last.at),
+        good=last.good,
+        seconds=last.seconds,
+        moment=rfc3339(last.moment) if last.moment else None,
+        documents=last.documents,
+        findings=last.findings,
+        first=last.first,
+        error=last.error,
+    )
 
 
 def _backup(services: Services, destination: pathlib.Path) -> Work:

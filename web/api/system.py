@@ -24,8 +24,17 @@ REMEMBERED: Final = 1.0
 """Seconds that a commit of the probe's counts for later probes."""
 
 
-class Health(msgspec.Struct):
+class Backup(msgspec.Struct):
+    """How far the continuous backup is behind. It does not make a server less ready."""
+
+    state: str
+    seconds_behind: float
+    bytes_waiting: int
+
+
+class Health(msgspec.Struct, omit_defaults=True):
     status: str
+    backup: Backup | None = None
 
 
 @endpoints.add("GET", "/healthz", role=None, answer=Health, root=True)
@@ -40,7 +49,14 @@ async def readyz(call: Call[None, NoQuery]) -> Health:
     if call.services.closing.is_set():
         raise Unavailable("the server is stopping")
     await _check_log(call.services)
-    return Health("ready")
+    return Health("ready", _backup(call.services))
+
+
+def _backup(services: Services) -> Backup | None:
+    if services.backup is None:
+        return None
+    status = services.backup.shipper.status()
+    return Backup(status.state, status.seconds, status.bytes)
 
 
 async def _check_log(services: Services) -> None:

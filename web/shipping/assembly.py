@@ -20,6 +20,8 @@ from collab.objects.base import ObjectStore
 from collab.store.pages import Pages
 from web.private import read_or_make, write_private
 from web.shipping import layout
+from web.shipping.carrier import OBJECTS as CARRIED
+from web.shipping.carrier import Carrier
 from web.shipping.collector import Collector, Cut, Step, no_step
 from web.shipping.layout import Copy
 from web.shipping.lease import LAPSE, LOOK, Lease, Me
@@ -34,16 +36,31 @@ KEYS: Final = ("secret", "secret-key", "root-token")
 """Files of the data directory that open doors: they go along only when they are asked for."""
 
 
+class Told:
+    """Passes on what a folder tells of, once there is somebody who listens."""
+
+    def __init__(self) -> None:
+        self.listener: Callable[[str], None] | None = None
+
+    def __call__(self, key: str) -> None:
+        if self.listener is not None:
+            self.listener(key)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a backup goes. `keeps_objects`: files that are not text lie there anyway, so they need not be brought."""
+    """Where a backup goes. Files that are not text lie there below `prefix`: anyway, or because they are brought `from_folder`; or
+    they lie in another place, `elsewhere`, which keeps them. `told`: of what is new in the folder."""
 
     objects: ObjectStore
     name: str
-    keeps_objects: bool
+    prefix: str = CARRIED
+    from_folder: ObjectStore | None = None
+    told: Told | None = None
+    elsewhere: str = ""
 
 
-def assemble(
+async def assemble(
     data: pathlib.Path,
     pages: Pages,
     place: Place,
@@ -72,6 +89,10 @@ def assemble(
         succeeds=succeeds.read_text().strip() if succeeds.exists() else None,
     )
 
+    carrier = Carrier(place.from_folder, place.objects, place.prefix, folder) if place.from_folder else None
+    if carrier is not None and place.told is not None:
+        place.told.listener = carrier.noticed
+
     def describe(cut: Cut, pieces: Sequence[str], size: int) -> Copy:
         return Copy(
             format=layout.FORMAT,
@@ -85,7 +106,8 @@ def assemble(
             size=size,
             pieces=tuple(pieces),
             repositories=tuple(cut.repositories),
-            objects="objects/" if place.keeps_objects else layout.OBJECTS,
+            objects="" if place.elsewhere else place.prefix,
+            objects_place=place.elsewhere,
             files=dict(_keys(data)) if with_keys else {},
         )
 
@@ -100,9 +122,21 @@ def assemble(
         describe=describe,
         clock=clock,
         pace=pace,
+        carrier=carrier,
         observer=observer,
         online=online,
         step=step,
+    )
+
+
+def _me(folder: pathlib.Path, epoch: int) -> Me:
+    succeeds = folder / SUCCEEDS
+    return Me(
+        holder=read_or_make(folder / HOLDER, lambda: secrets.token_hex(16)),
+        run=f"{os.getpid()}-{secrets.token_hex(4)}",
+        host=socket.gethostname(),
+        epoch=epoch,
+        succeeds=succeeds.read_text().strip() if succeeds.exists() else None,
     )
 
 

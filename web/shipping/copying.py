@@ -86,9 +86,9 @@ class Swept:
 async def sweep(objects: ObjectStore, *, keep: int, now: Millis) -> Swept:
     """By whoever ships here, and not while a copy is made."""
     found = await copies(objects)
-    oldest = needed_from(found, Millis(now - keep))
-    if oldest is None:
+    if not found:
         return Swept()
+    oldest = to_begin_with(found, Millis(now - keep)) or found[0]
     stays = [copy for copy in found if _place(copy) >= _place(oldest)]
     gone = [layout.copy_key(*_place(copy)) for copy in found if _place(copy) < _place(oldest)]
     await each(gone, objects.delete, at_once=DELETES_AT_ONCE)
@@ -101,10 +101,20 @@ async def sweep(objects: ObjectStore, *, keep: int, now: Millis) -> Swept:
     return Swept(len(gone), len(segments), len(pieces))
 
 
-def needed_from(found: Sequence[Copy], since: Millis) -> Copy | None:
-    """The copy from which every moment after `since` can be restored: the newest before it, else the oldest there is."""
-    before = [copy for copy in found if copy.at <= since]
-    return before[-1] if before else next(iter(found), None)
+def to_begin_with(found: Sequence[Copy], at: Millis) -> Copy | None:
+    """Of all copies, oldest first, the one from which the moment `at` is restored; None when all of them are later.
+
+    A generation counts from when it began: after a restore, the first copy of a new one may hold an old state, and what was there at
+    `at` stands in the one before."""
+    before = [copy for copy in found if copy.at <= at]
+    began: dict[int, Millis] = {}
+    for copy in found:
+        began[copy.generation] = min(copy.made_at, began.get(copy.generation, copy.made_at))
+    counting = [copy for copy in before if began[copy.generation] <= at]
+    if counting:
+        return counting[-1]
+    # Between the last commit before the first copy and that copy, nothing was committed.
+    return next((copy for copy in reversed(before) if copy.generation == before[0].generation), None)
 
 
 def _place(copy: Copy) -> tuple[int, int]:

@@ -74,7 +74,8 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
     """The whole database as of the end of segment `number`; 0: where its generation begins. `at` is the time of the newest
-    commit in it, `made_at` that of the copy. `objects` says where files that are not text lie: a prefix."""
+    commit in it, `made_at` that of the copy. `objects`: below which prefix of this place the files lie that are not text; empty when
+    they lie in another place, `objects_place`."""
 
     format: int
     version: str
@@ -88,6 +89,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     pieces: tuple[str, ...]
     repositories: tuple[Repository, ...] = ()
     objects: str = "objects/"
+    objects_place: str = ""
     files: dict[str, bytes] = {}
 
 

@@ -82,10 +82,10 @@ def _chosen(copies: Sequence[Copy], at: Millis | None) -> tuple[Copy, Sequence[C
     """The one to begin with, and those made after it."""
     if not copies:
         raise NotFound("there is no backup here, or its first copy was never complete")
-    before = [number for number, copy in enumerate(copies) if at is None or copy.at <= at]
-    if not before:
+    chosen = copies[-1] if at is None else copying.to_begin_with(copies, at)
+    if chosen is None:
         raise NotFound(f"the backup begins at {layout.shown(copies[0].at)}: there is nothing earlier to restore")
-    return copies[before[-1]], copies[before[-1] + 1 :]
+    return chosen, copies[copies.index(chosen) + 1 :]
 
 
 def _demand_complete(reached: _Reached, at: Millis | None, later: Sequence[Copy], owner: Owner | None) -> None:

@@ -19,7 +19,7 @@ import pathlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 import structlog
@@ -30,6 +30,7 @@ from collab.ids import Millis
 from collab.objects.base import ObjectStore
 from collab.store.pages import Pages
 from web.shipping import copying, layout, segment
+from web.shipping.carrier import Carrier
 from web.shipping.collector import Collector, Cut, Step, no_step
 from web.shipping.layout import GIT, Copy, Owner, Repository
 from web.shipping.lease import RENEW, Lease, Lost, described
@@ -66,7 +67,8 @@ class Pace:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """`state`: `beginning` (the first copy is being made), `shipping`, `behind` (something failed, see `detail`), `waiting` (another
-    server ships there). `seconds`: how old the oldest commit is that is not there; `bytes`: how much waits on disk; `copied_at`: when
+    server ships there). `seconds`: how old the oldest commit is that is not there; `bytes`: how much waits on disk; `files`: how many that
+    are not text wait to be brought; `copied_at`: when
     the last copy was made; `at`: the time of the newest commit that is there."""
 
     where: str
@@ -74,14 +76,15 @@ class Status:
     detail: str
     seconds: float
     bytes: int
+    files: int
     generation: int
     segment: int
     at: Millis | None
     copied_at: Millis | None
 
 
-class Observer:
-    """What is counted; overridden by whoever counts."""
+class Observer(Protocol):
+    """Who counts."""
 
     def shipped(self, seconds: float, size: int) -> None:
         """A segment has arrived; its oldest commit was so old."""
@@ -91,6 +94,17 @@ class Observer:
 
     def copied(self, size: int) -> None:
         """A copy has been made."""
+
+
+class _Nobody:
+    def shipped(self, seconds: float, size: int) -> None:
+        return
+
+    def failed(self) -> None:
+        return
+
+    def copied(self, size: int) -> None:
+        return
 
 
 Describe = Callable[[Cut, tuple[str, ...], int], Copy]
@@ -113,6 +127,7 @@ class Shipper:
         describe: Describe,
         clock: Callable[[], Millis],
         pace: Pace,
+        carrier: Carrier | None = None,
         observer: Observer | None = None,
         online: bool = True,
         step: Step = no_step,
@@ -127,7 +142,9 @@ class Shipper:
         self._describe = describe
         self._clock = clock
         self._pace = pace
-        self._observer = observer or Observer()
+        self._observer = observer or _Nobody()
+        self.carrier = carrier
+        """Of files that are not text, where they have to be brought."""
         self._online = online
         self._step = step
         self._leasing = anyio.Lock()
@@ -158,8 +175,9 @@ class Shipper:
             where=self._where,
             state=self._state(),
             detail=self._detail(),
-            seconds=self._seconds_behind(),
+            seconds=self.seconds_behind(),
             bytes=self._waiting_bytes + self._pages.behind().bytes,
+            files=self.carrier.waiting if self.carrier is not None else 0,
             generation=chain.generation if chain else 0,
             segment=shipped[0] if shipped else 0,
             at=shipped[1] if shipped else None,
@@ -187,6 +205,8 @@ class Shipper:
                     if self._online:
                         tasks.start_soon(self._ship_for_ever)
                         tasks.start_soon(self._copy_for_ever)
+                    if self._online and self.carrier is not None:
+                        tasks.start_soon(self.carrier.run)
         finally:
             self._ended.set()
 
@@ -199,6 +219,8 @@ class Shipper:
             try:
                 if self._lease.owner is not None:
                     await self._ship_waiting()
+                    if self.carrier is not None:
+                        await self.carrier.bring()
                     await self._say_how_far()
                     await self._lease.release()
             except QuireError as error:
@@ -225,6 +247,7 @@ class Shipper:
         self._taking = None
         self._news.set()
         self._news = anyio.Event()
+        self._progressed()  # there may have been nothing to ship
 
     async def _ship_for_ever(self) -> None:
         failures = 0
@@ -478,14 +501,15 @@ class Shipper:
         times = [self._since, self._taking, self._pages.behind().since, self._collector.off_since]
         return min([each for each in times if each is not None], default=Millis(otherwise + 1))
 
-    def _seconds_behind(self) -> float:
+    def seconds_behind(self) -> float:
+        """The age of the oldest commit that is not there."""
         now = self._clock()
         return max(0, now - self._oldest(now)) / 1000
 
     def _state(self) -> str:
         if self._lease.owner is None and self._other is not None:
             return "waiting"
-        if self._failure or self._copy_failure:
+        if self._failure or self._copy_failure or (self.carrier is not None and self.carrier.failure):
             return "behind"
         chain = self._collector.chain
         return "shipping" if chain is not None and chain.copied else "beginning"
@@ -497,7 +521,8 @@ class Shipper:
                 "place (QUIRE_BACKUP)"
             )
         troubles = list(self._repositories.troubles.values())
-        return "; ".join(each for each in (self._failure, self._copy_failure, *troubles[:3]) if each)
+        carrying = self.carrier.failure if self.carrier is not None else ""
+        return "; ".join(each for each in (self._failure, self._copy_failure, carrying, *troubles[:3]) if each)
 
     def _progressed(self) -> None:
         self._progress.set()

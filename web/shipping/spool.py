@@ -74,6 +74,8 @@ class Spool:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for half in folder.glob(".new-*"):
             half.unlink()
+        for scratch in folder.glob(".check-*"):  # of a check that was killed with the server
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def segments(self) -> list[Waiting]:
         """In the order of shipping."""

@@ -60,7 +60,7 @@ class Office:
         return done.at
 
     async def shipped(self) -> None:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await self.shipper.flushed()
 
 
@@ -80,10 +80,10 @@ async def office(
     store = await open_store(folder, clock=clock, followed=True)
     try:
         remotes = LocalRemotes(folder / "git")
-        shipper = assemble(
+        shipper = await assemble(
             folder,
             store.pages,
-            Place(objects=objects, name="memory", keeps_objects=True),
+            Place(objects=objects, name="memory"),
             epoch=store.epoch,
             moves=lambda: dict(remotes.moves),
             clock=clock,

@@ -1,0 +1,312 @@
+"""The disk is gone: a real server is killed while people type, everything local is deleted, and it comes back from the bucket.
+
+What it had called saved longer ago than the backup is behind is there before anybody comes back; and when everybody has come back,
+with what he still remembers, everything is there exactly once.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import random
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from tests.cli.running import git, quire
+from tests.harness.peer import crowd
+from tests.harness.s3 import Proxy
+from tests.harness.server import ServerProcess
+from tests.harness.tokens import check, token
+from tests.harness.until import until_awaited
+
+pytestmark = pytest.mark.anyio
+
+LAG = 1.0
+NAMES = ("alice", "bob", "carol")
+
+
+@pytest.fixture
+def settings(proxy: Proxy, bucket_name: str) -> dict[str, str]:
+    return {
+        "QUIRE_OBJECTS": f"s3://{bucket_name}/quire",
+        "QUIRE_S3_ENDPOINT": proxy.address,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "QUIRE_COMMIT_QUIET": "1h",
+        "QUIRE_COMMIT_MAX_AGE": "2h",
+    }
+
+
+@pytest.fixture
+def place(settings: dict[str, str]) -> str:
+    return settings["QUIRE_OBJECTS"]
+
+
+@asynccontextmanager
+async def client(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"{server.url}/api/v1", headers=server.headers, timeout=60) as api:
+        yield api
+
+
+async def ok(answer: Any) -> Any:
+    reply = await answer
+    assert reply.is_success, reply.text
+    return reply
+
+
+async def backup(api: httpx.AsyncClient) -> dict[str, Any]:
+    found: dict[str, Any] = (await ok(api.get("/backup"))).json()
+    return found
+
+
+async def all_is_shipped(api: httpx.AsyncClient) -> None:
+    async def there() -> bool:
+        status = await backup(api)
+        waiting = status["seconds_behind"] or status["files_waiting"]
+        return bool(status["state"] == "shipping" and not waiting)
+
+    await until_awaited(there, "everything is in the backup")
+
+
+async def from_the_bucket(server: ServerProcess, place: str, settings: dict[str, str], *more: str) -> str:
+    """Everything local is deleted, and comes back. What the command said."""
+
+    def delete_and_restore() -> str:
+        shutil.rmtree(server.data)
+        done = quire("restore", place, "--to", server.data, *more, env=settings).ok()
+        return done.err + done.out
+
+    return await anyio.to_thread.run_sync(delete_and_restore)
+
+
+async def verified(server: ServerProcess) -> None:
+    ran = await anyio.to_thread.run_sync(lambda: quire("verify", "--data", server.data))
+    assert ran.status == 0, ran.out + ran.err
+
+
+async def test_a_server_that_lost_its_disk_comes_back_with_what_was_saved_a_moment_ago(
+    spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str
+) -> None:
+    server = spawn(**settings)
+    chance = random.Random(1)
+    async with crowd() as people:
+        async with client(server) as api:
+            await ok(api.post("/projects", json={"name": "notes"}))
+            await ok(api.put("/projects/notes/files/a.md", content=b""))
+            await all_is_shipped(api)
+        typists = {name: await people.join(server, "notes", "a.md") for name in NAMES}
+        saved: list[tuple[float, dict[str, int]]] = []
+
+        async def type_on(name: str) -> None:
+            peer = typists[name]
+            while peer.connected:
+                lines = str(peer).splitlines(keepends=True)
+                index = sum(map(len, lines[: chance.randrange(len(lines) + 1)]))
+                await peer.insert(index, token(name, peer.edits + 1) + "\n")
+                await anyio.sleep(0.02)
+
+        async def note_what_is_saved() -> None:
+            while True:
+                saved.append((time.monotonic(), {name: peer.durable for name, peer in typists.items()}))
+                await anyio.sleep(0.05)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(note_what_is_saved)
+            for name in NAMES:
+                tasks.start_soon(type_on, name)
+            await anyio.sleep(3)
+            async with client(server) as api:
+                behind = (await backup(api))["seconds_behind"]
+            server.kill()
+            killed = time.monotonic()
+            for peer in typists.values():
+                await peer.closed()
+            tasks.cancel_scope.cancel()
+
+        said = await from_the_bucket(server, place, settings)
+        assert f"QUIRE_OBJECTS={place}" in said
+        promised = [counts for at, counts in saved if at < killed - max(LAG, behind)][-1]
+        assert all(promised.values())
+        server.restart()
+        async with client(server) as api:
+            text = (await ok(api.get("/projects/notes/files/a.md"))).text
+            verdict = check(text, [token(name, each + 1) for name in NAMES for each in range(promised[name])])
+            assert verdict.good, verdict
+            for peer in typists.values():
+                await peer.reconnect()
+            for peer in typists.values():
+                await peer.saved()
+            text = (await ok(api.get("/projects/notes/files/a.md"))).text
+            everything = [token(name, each + 1) for name in NAMES for each in range(typists[name].edits)]
+            verdict = check(text, everything)
+            assert verdict.good, verdict
+            await verified(server)
+            # And the new server's own backup goes on at once, where the old one's ended.
+            await all_is_shipped(api)
+            server.kill()
+    await from_the_bucket(server, place, settings)
+    server.restart()
+    async with client(server) as api:
+        assert (await ok(api.get("/projects/notes/files/a.md"))).text == text
+
+
+async def test_a_moment_between_two_edits_can_be_had_again_with_files_and_git_as_they_were(
+    spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str, tmp_path: pathlib.Path
+) -> None:
+    server = spawn(**settings)
+    moments: list[str] = []
+    heads: list[str] = []
+    async with client(server) as api:
+        await ok(api.post("/projects", json={"name": "notes"}))
+        for number in range(4):
+            await ok(api.put("/projects/notes/files/a.md", content=f"{number}\n".encode()))
+            await ok(api.put("/projects/notes/files/logo.bin", content=b"\xff\xfe" + bytes([number])))
+            made = (await ok(api.post("/projects/notes/snapshots", json={"message": f"{number}"}))).json()
+            heads.append(made["commit"])
+            await all_is_shipped(api)
+            events = (await ok(api.get("/projects/notes/events", headers={"accept": "application/json"}))).json()
+            moments.append(max(each["at"] for each in events["events"]))
+            await anyio.sleep(0.01)
+        await ok(api.delete("/projects/notes/files/logo.bin"))
+        await all_is_shipped(api)
+    server.terminate()
+    for number in (2, 3, 0):
+        await from_the_bucket(server, place, settings, "--at", moments[number])
+        assert git("rev-parse", "main", cwd=server.data / "git" / "notes.git").strip() == heads[number]
+        server.start()
+        async with client(server) as api:
+            assert (await ok(api.get("/projects/notes/files/a.md"))).text == f"{number}\n"
+            assert (await ok(api.get("/projects/notes/files/logo.bin"))).content == b"\xff\xfe" + bytes([number])
+            status = (await ok(api.get("/projects/notes/status"))).json()
+            assert (status["uncommitted"], status["conflicts"], status["head"]) == (0, 0, heads[number])
+            await verified(server)
+        server.kill()
+
+
+async def test_files_of_a_folder_travel_along(
+    spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str
+) -> None:
+    del settings["QUIRE_OBJECTS"]
+    settings |= {"QUIRE_BACKUP": place}
+    server = spawn(**settings)
+    async with client(server) as api:
+        await ok(api.post("/projects", json={"name": "notes"}))
+        await ok(api.put("/projects/notes/files/logo.bin", content=b"\xff\xfe"))
+        await all_is_shipped(api)
+        server.kill()
+    said = await from_the_bucket(server, place, settings)
+    assert "QUIRE_OBJECTS" not in said
+    server.restart()
+    async with client(server) as api:
+        assert (await ok(api.get("/projects/notes/files/logo.bin"))).content == b"\xff\xfe"
+    await verified(server)
+
+
+async def test_while_the_bucket_is_out_of_reach_nobody_waits_and_all_follows_after(
+    spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str, proxy: Proxy
+) -> None:
+    server = spawn(**settings)
+    async with client(server) as api:
+        await ok(api.post("/projects", json={"name": "notes"}))
+        await ok(api.put("/projects/notes/files/a.md", content=b""))
+        await all_is_shipped(api)
+        proxy.down = True
+        for number in range(20):
+            await ok(api.put("/projects/notes/files/a.md", content=f"{number}\n".encode()))
+
+        async def behind() -> bool:
+            return bool((await backup(api))["state"] == "behind")
+
+        await until_awaited(behind, "it says that it is behind")
+        assert "S3 does not answer" in (await backup(api))["detail"]
+        ready = (await ok(httpx_get(server, "/readyz"))).json()
+        assert ready["backup"]["seconds_behind"] > 0
+        ran = await anyio.to_thread.run_sync(lambda: quire("backup", "--data", server.data))
+        assert ran.status == 1
+        assert "S3 does not answer" in ran.out
+        server.kill()
+        server.restart()
+        proxy.down = False
+        await all_is_shipped(api)
+        server.kill()
+    await from_the_bucket(server, place, settings)
+    server.restart()
+    async with client(server) as api:
+        assert (await ok(api.get("/projects/notes/files/a.md"))).text == "19\n"
+
+
+async def httpx_get(server: ServerProcess, path: str) -> httpx.Response:
+    async with httpx.AsyncClient() as plain:
+        return await plain.get(f"{server.url}{path}")
+
+
+async def test_the_backup_is_restored_and_verified_to_see_whether_it_can_be(
+    spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str, bucket_name: str, s3_address: str
+) -> None:
+    from tests.harness.s3 import objects_in
+
+    server = spawn(**settings)
+    async with client(server) as api:
+        await ok(api.post("/projects", json={"name": "notes"}))
+        await ok(api.put("/projects/notes/files/a.md", content=b"one\n"))
+        await ok(api.put("/projects/notes/files/logo.bin", content=b"\xff\xfe"))
+        await ok(api.post("/projects/notes/snapshots", json={"message": "all"}))
+        ran = await anyio.to_thread.run_sync(lambda: quire("backup", "--check", "--data", server.data))
+        assert ran.status == 0, ran.out + ran.err
+        assert "all of it agrees" in ran.out
+        status = (await backup(api))["check"]
+        assert (status["good"], status["documents"]) == (True, 2)
+        metrics = (await httpx_get(server, "/metrics")).text
+        assert "quire_backup_check_failed 0.0" in metrics
+        assert not list((server.data / "backup").glob(".check-*"))
+
+        bucket = objects_in(s3_address, bucket_name, "quire")
+        async for key in bucket.list("objects/"):
+            await bucket.delete(key)
+        ran = await anyio.to_thread.run_sync(lambda: quire("backup", "--check", "--data", server.data))
+        assert ran.status == 1
+        assert "logo.bin" in ran.out
+        async for key in bucket.list("backup/pages/"):
+            await bucket.delete(key)
+        ran = await anyio.to_thread.run_sync(lambda: quire("backup", "--check", "--data", server.data))
+        assert ran.status == 1
+        assert "is missing from the backup" in ran.out
+        assert "quire_backup_check_failed 1.0" in (await httpx_get(server, "/metrics")).text
+        await bucket.aclose()
+
+
+async def test_a_command_without_a_server_leaves_its_changes_to_the_next_one(
+    spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str
+) -> None:
+    server = spawn(**settings)
+    async with client(server) as api:
+        await ok(api.post("/projects", json={"name": "notes"}))
+        await all_is_shipped(api)
+        generation = (await backup(api))["generation"]
+    server.terminate()
+    (server.data.parent / "docs").mkdir()
+    (server.data.parent / "docs" / "a.md").write_text("imported\n")
+    importing: list[str | pathlib.Path] = [
+        "import",
+        server.data.parent / "docs",
+        "--project",
+        "more",
+        "--data",
+        server.data,
+    ]
+    (await anyio.to_thread.run_sync(lambda: quire(*importing, env=settings))).ok()
+    server.start()
+    async with client(server) as api:
+        await all_is_shipped(api)
+        assert (await backup(api))["generation"] == generation
+        server.kill()
+    await from_the_bucket(server, place, settings)
+    server.restart()
+    async with client(server) as api:
+        assert (await ok(api.get("/projects/more/files/a.md"))).text == "imported\n"
