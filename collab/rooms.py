@@ -58,6 +58,9 @@ PAUSE: Final = 3.0
 LOOSE_AT_CLOSE: Final = 64
 """As many make one due when the room closes: the next load is fast."""
 
+MEASURED_FOR: Final = 0.5
+"""Seconds for which the bytes of all open rooms count as known, but for what is opened."""
+
 ENCODING_KEPT: Final = 10.0
 """Seconds that an encoding which nobody joins with is kept."""
 
@@ -94,6 +97,8 @@ class Rooms:
         self._grace = grace
         self._budget = budget
         self._rooms: dict[DocumentId, Room] = {}
+        self._used = 0
+        self._measured_at = time.monotonic()
         self._openings: dict[DocumentId, _Opening] = {}
         self._closing = False
         self._alarms = Alarms()
@@ -254,6 +259,7 @@ class Rooms:
             opening.error = error
         else:
             self._rooms[document] = opening.room
+            self._used += opening.room.size
             self._tasks.start_soon(self._run, opening.room)
             self._some.set()
         finally:
@@ -298,15 +304,30 @@ class Rooms:
 
     def _make_space(self) -> None:
         """Within the budget, before one more is opened: idle rooms go first; when all are in use, nobody is let in."""
-        used = sum(room.size for room in self._rooms.values())
+        if not self._may_be_full():
+            return
+        used = self._measure()
         for room in sorted(self._rooms.values(), key=lambda room: room.idle_since):
             if used < self._budget:
-                return
+                break
             if room.idle:
                 used -= room.size
                 self._close(room)
+        self._used = used
         if used >= self._budget:
             raise Unavailable("too many files are open at once; try again in a moment", code="busy")
+
+    def _may_be_full(self) -> bool:
+        """By what was measured lately and has been opened since: whoever opens thousands of rooms does not measure all of
+        them for each."""
+        if time.monotonic() - self._measured_at > MEASURED_FOR:
+            self._measure()
+        return self._used >= self._budget
+
+    def _measure(self) -> int:
+        self._measured_at = time.monotonic()
+        self._used = sum(room.size for room in self._rooms.values())
+        return self._used
 
     def _close(self, room: Room) -> None:
         room.fail(Unavailable("this file was idle"))

@@ -4,19 +4,22 @@ What it promises
 1. What a decision does and the move of the path's base are one transaction: whoever did it before, or at the same time,
    makes this one lose its swap (`Stale`), and the project is looked at again.
 2. Nothing is decided on what is no longer so: the merge is made in a turn, and an edit on its way in counts.
-3. One path that cannot be carried out holds up no other.
+3. One path that cannot be carried out holds up no other. What makes room, or is in another's way, goes one by one and
+   first; what stands alone goes side by side.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
 
 import msgspec
 import structlog
 
-from collab import actors, bases, conflicts, paths
+from collab import actors, bases, conflicts, crowd, paths
 from collab.bus.base import Bus
 from collab.conflicts import ConflictKind, FileConflict, Policy
 from collab.errors import Conflict, PathTaken, Quarantined, QuireError, Stale
@@ -26,7 +29,7 @@ from collab.merge import Hunk
 from collab.staging import Incoming
 from collab.store.base import Change, Row
 from collab.workspace import Workspace
-from snapshots import finding
+from snapshots import finding, resolver
 from snapshots.asides import Asides
 from snapshots.look import Look
 from snapshots.observer import Observer
@@ -36,7 +39,18 @@ from snapshots.settling import Settling
 
 log = structlog.get_logger(__name__)
 
+AT_ONCE: Final = 8
+"""Files that are merged side by side: their transactions share the disk's work."""
+
 Step = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Old:
+    """The conflict that the path had before: what ends it, along with what is carried out now; and how it ends then."""
+
+    closing: list[Change] = field(default_factory=list)
+    ending: tuple[FileConflict, str] | None = None
 
 
 class Carrier:
@@ -65,35 +79,40 @@ class Carrier:
         decided = await look.decisions()
         await look.ask_who(decided)
         await self._forget(look, {finding.key(each) for each in decided})
-        for each in decided:
-            try:
-                if await self._settled(look, each):
-                    continue
-                await self._one(look, each)
-            except (Stale, PathTaken) as error:
-                log.info("moved under a pull", project=look.project.name, path=each.path, why=error.message)
-                look.again = True
-            except Quarantined as error:
-                log.warning("held back from a pull", project=look.project.name, path=each.path, why=error.message)
-            else:
-                self._ended(look)
-                self._step("path pulled")
+        for one_by_one in [each for each in decided if not resolver.stands_alone(each)]:
+            await self._carry(look, one_by_one)
+        alone = [each for each in decided if resolver.stands_alone(each)]
+        await crowd.each(alone, partial(self._carry, look), at_once=AT_ONCE)
         await self._put_aside(look)
+
+    async def _carry(self, look: Look, each: Decision) -> None:
+        old = _Old()
+        try:
+            if await self._settled(look, each, old):
+                return
+            await self._one(look, each, old)
+        except (Stale, PathTaken) as error:
+            log.info("moved under a pull", project=look.project.name, path=each.path, why=error.message)
+            look.again = True
+        except Quarantined as error:
+            log.warning("held back from a pull", project=look.project.name, path=each.path, why=error.message)
+        else:
+            self._ended(old)
+            self._step("path pulled")
 
     async def _forget(self, look: Look, there: Set[Path]) -> None:
         """What no side has any more is nothing to decide about."""
         for about, known in look.open.items():
             if about not in there:
                 try:
-                    self._end(look, known, moved=True)
-                    await self._commit(look.closing)
-                    self._ended(look)
+                    old = self._end(look, _Old(), known, moved=True)
+                    await self._commit(old.closing)
+                    self._ended(old)
                 except Stale:
                     look.again = True
 
-    async def _settled(self, look: Look, each: Decision) -> bool:
+    async def _settled(self, look: Look, each: Decision, old: _Old) -> bool:
         """Whether nothing is to be done: or no more than to say that an old conflict is over."""
-        look.closing, look.ending = [], None
         known = look.open.get(finding.key(each))
         nothing = each.do == "nothing" and not _rekeyed(each)
         if known is None:
@@ -103,41 +122,42 @@ class Carrier:
             return True
         if known.kind == "delete/modify" and each.ours is not None and each.theirs is not None:
             return nothing  # what came back is there to be decided about, whatever is pushed to it
-        self._end(look, known, moved=not finding.unmoved(known, each))
+        self._end(look, old, known, moved=not finding.unmoved(known, each))
         if nothing:
-            await self._commit(look.closing)
-            self._ended(look)
+            await self._commit(old.closing)
+            self._ended(old)
         return nothing
 
-    def _end(self, look: Look, known: FileConflict, *, moved: bool) -> None:
+    def _end(self, look: Look, old: _Old, known: FileConflict, *, moved: bool) -> _Old:
         """The old conflict ends with what is carried out now."""
-        look.closing = finding.over(look.project, known, at=self._clock(), moved=moved)
-        look.ending = known, "gone" if moved else "itself"
+        old.closing = finding.over(look.project, known, at=self._clock(), moved=moved)
+        old.ending = known, "gone" if moved else "itself"
+        return old
 
-    def _ended(self, look: Look) -> None:
-        if look.ending is not None:
-            known, taken = look.ending
+    def _ended(self, old: _Old) -> None:
+        if old.ending is not None:
+            known, taken = old.ending
             self._observer.settled(known.kind, taken)
 
-    async def _one(self, look: Look, each: Decision) -> None:
+    async def _one(self, look: Look, each: Decision, old: _Old) -> None:
         if each.do == "conflict":
-            return await self._conflict(look, each)
+            return await self._conflict(look, each, old)
         if each.do not in ("delete", "restore") and (each.move or _rekeyed(each)):
             each = await self._move(look, each)
         match each.do:
             case "forget":
                 assert each.base is not None
-                await self._commit([bases.drop(look.project.id, look.held[each.base.path]), *look.closing])
+                await self._commit([bases.drop(look.project.id, look.held[each.base.path]), *old.closing])
             case "adopt":
-                await self._adopt(look, each)
+                await self._adopt(look, each, old)
             case "ingest" | "merge":
-                await self._merge(look, each)
+                await self._merge(look, each, old)
             case "create" | "restore":
-                await self._create(look, each)
+                await self._create(look, each, old)
             case "delete":
-                await self._delete(look, each)
-            case "nothing" if look.closing:
-                await self._commit(look.closing)
+                await self._delete(look, each, old)
+            case "nothing" if old.closing:
+                await self._commit(old.closing)
         return None
 
     async def _move(self, look: Look, each: Decision) -> Decision:
@@ -164,13 +184,13 @@ class Carrier:
         ours = None if each.ours is None else replace(each.ours, path=path)
         return replace(each, path=path, base=replace(each.base, path=after.path), ours=ours, move=None)
 
-    async def _adopt(self, look: Look, each: Decision) -> None:
+    async def _adopt(self, look: Look, each: Decision, old: _Old) -> None:
         """Both sides made the same: it was so at this position, whatever is typed now."""
         assert each.ours is not None
         row = look.rows[each.ours.path]
-        await self._commit([*self._base_moves(look, each, Ingested(row, exact=True)), *look.closing])
+        await self._commit([*self._base_moves(look, each, Ingested(row, exact=True)), *old.closing])
 
-    async def _merge(self, look: Look, each: Decision) -> None:
+    async def _merge(self, look: Look, each: Decision, old: _Old) -> None:
         assert each.ours is not None
         assert each.theirs is not None
         row = look.rows[each.ours.path]
@@ -185,24 +205,24 @@ class Carrier:
             await keep(self._workspace, theirs, base)
         waiting: list[FileConflict] = []
         made: list[FileConflict] = []
-        id_ = await self._id(look, each)
+        id_ = await self._id(look, each) if each.do == "merge" else ""
 
         def also(outcome: Ingested | Collided) -> Sequence[Change]:
             if each.do == "ingest" and (isinstance(outcome, Collided) or not outcome.exact):
                 raise Stale("the file was edited meanwhile")
             if isinstance(outcome, Ingested):
-                return [*self._base_moves(look, each, outcome), *look.closing]
+                return [*self._base_moves(look, each, outcome), *old.closing]
             known = look.open.get(finding.key(each))
             if known is not None and finding.unmoved(known, each):
                 waiting.append(known)
-                look.ending = None
+                old.ending = None
                 return []
             ours = replace(each.ours, sha=outcome.ours.row.sha, mode=outcome.ours.row.mode) if each.ours else None
             kind: ConflictKind = (each.kind or "modify/modify") if outcome.kind == "lines" else outcome.kind
             made.append(self._found(look, replace(each, ours=ours, kind=kind), id_, outcome.hunks))
-            if known is not None and not look.closing:
-                self._end(look, known, moved=True)
-            return [*finding.told(look.project, made[0]), *look.closing]
+            if known is not None and not old.closing:
+                self._end(look, old, known, moved=True)
+            return [*finding.told(look.project, made[0]), *old.closing]
 
         outcome = await self._ingest.merge(row, base, theirs, look.by(each), also, on_behalf_of=look.for_(each))
         for conflict in made:
@@ -212,7 +232,7 @@ class Carrier:
         if isinstance(outcome, Ingested) and (outcome.row.sha, outcome.row.mode) != (row.sha, row.mode):
             look.merged[outcome.row.path] = look.by(each)
 
-    async def _create(self, look: Look, each: Decision) -> None:
+    async def _create(self, look: Look, each: Decision, old: _Old) -> None:
         """A new file; one that was deleted from there comes back, with its history."""
         assert each.theirs is not None
         theirs = await look.pushed(each.theirs)
@@ -227,7 +247,7 @@ class Carrier:
         def also(outcome: Ingested | Collided) -> Sequence[Change]:
             assert isinstance(outcome, Ingested)
             told = finding.told(look.project, found) if found is not None else []
-            return [*self._base_moves(look, each, outcome), *told, *look.closing]
+            return [*self._base_moves(look, each, outcome), *told, *old.closing]
 
         done = await self._ingest.create(
             look.project.id, theirs, look.by(each), also, gone=gone_row, on_behalf_of=look.for_(each)
@@ -244,12 +264,12 @@ class Carrier:
         assert each.theirs is not None
         return await self._store.deleted_at_path(look.project.id, each.theirs.path)
 
-    async def _delete(self, look: Look, each: Decision) -> None:
+    async def _delete(self, look: Look, each: Decision, old: _Old) -> None:
         assert each.ours is not None
         assert each.base is not None
         drop = bases.drop(look.project.id, look.held[each.base.path])
         row = look.rows[each.ours.path]
-        closing = look.closing
+        closing = old.closing
         await self._ingest.delete(
             row,
             look.by(each),
@@ -262,7 +282,7 @@ class Carrier:
 
     # -- conflicts ---------------------------------------------------------------------------------------------------
 
-    async def _conflict(self, look: Look, each: Decision) -> None:
+    async def _conflict(self, look: Look, each: Decision, old: _Old) -> None:
         if each.theirs is not None:
             await keep(self._workspace, await look.pushed(each.theirs))
         if each.base is not None:
@@ -273,7 +293,7 @@ class Carrier:
             await keep(self._workspace, ours)
             each = replace(each, ours=replace(each.ours, sha=ours.row.sha, mode=ours.row.mode))
         found = self._found(look, each, await self._id(look, each))
-        await self._commit([*finding.told(look.project, found), *look.closing])
+        await self._commit([*finding.told(look.project, found), *old.closing])
         self._observer.conflict(found.kind)
         await self._by_policy(look, found, found.policy)
 

@@ -19,7 +19,7 @@ from collab.conflicts import FileConflict, Policy
 from collab.errors import NotFound, PathInvalid, Quarantined, Stale
 from collab.ids import ActorId, BlobSha, DocumentId, Path
 from collab.staging import Incoming
-from collab.store.base import Change, Project, Row
+from collab.store.base import Project, Row
 from collab.workspace import Workspace
 from snapshots import finding, resolver
 from snapshots.authors import Authors
@@ -105,10 +105,6 @@ class Look:
     aside: list[FileConflict] = field(default_factory=list)
     """Of which ours is to go to a branch."""
     wrote: dict[Path, ActorId] = field(default_factory=dict)
-    closing: list[Change] = field(default_factory=list)
-    """What ends the old conflict of the path that is being carried out."""
-    ending: tuple[FileConflict, str] | None = None
-    """That conflict, and how it ends."""
 
     async def decisions(self) -> list[Decision]:
         held = {

@@ -322,6 +322,11 @@ class Standing:
         return tuple(found)
 
 
+def stands_alone(each: Decision) -> bool:
+    """It needs nothing to make room for it, and is in nobody's way."""
+    return each.do in ("nothing", "adopt", "ingest", "merge", "create") and each.move is None
+
+
 def _order(each: Decision) -> tuple[int, bytes]:
     rank = 0 if each.do in ("delete", "forget") else 1 if each.move else 2
     return rank, paths.to_bytes(each.path)
