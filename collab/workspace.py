@@ -14,6 +14,7 @@ from collab import history, paths
 from collab.bases import Changed
 from collab.blame import Blame
 from collab.bus.base import Bus
+from collab.comments import Comments
 from collab.contents import Contents, File, Stored, is_position, moment, settled
 from collab.errors import Invalid, NotFound, PathTaken
 from collab.ids import ActorId, BlobSha, DocumentId, Millis, Path, Position, ProjectId, fresh
@@ -66,6 +67,7 @@ class Workspace:
         self._tree = Tree(store, objects, rooms)
         self._staging = Staging(store, objects, rooms, self._tree)
         self.blame = Blame(store)
+        self.comments = Comments(store, self.contents)
         self.turns = Turns(store, objects, rooms, self.contents, self._writing, self._tree, clock)
         self.ingest = Ingest(store, objects, rooms, self.contents, self._tree)
         self._uncommitted = Uncommitted(store, self.contents, self._tree, self._writing)

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from web.api import (
     admin,
     changes,
+    comments,
     conflicts,
     events,
     exports,
@@ -47,6 +48,7 @@ NOUNS: Final = (
     turns,
     history,
     restoring,
+    comments,
     changes,
     events,
     snapshots,
