@@ -3,9 +3,10 @@
     python -m tests.snapshots.dying FOLDER snapshot STEP
     python -m tests.snapshots.dying FOLDER import SOURCE NUMBER
     python -m tests.snapshots.dying FOLDER pull STEP NUMBER
+    python -m tests.snapshots.dying FOLDER connect TAKE NUMBER
 
-The snapshot dies at a step of the committer or of the remote; the import before its commit of that number; the pull when it
-passes that step for that time.
+The snapshot dies at a step of the committer or of the remote; the import and the connecting before their commit of that number;
+the pull when it passes that step for that time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pathlib
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import cast
 
 import anyio
 
@@ -24,6 +26,8 @@ from collab.ids import Path
 from collab.objects.folder import FolderObjects
 from collab.store.base import Append, Change, Committed, Store
 from collab.store.sqlite import open_store
+from snapshots.connecting import Asker, Take
+from snapshots.places import Wanted
 from snapshots.sources import locate
 from tests.snapshots.git import commit_all, git
 from tests.snapshots.house import ALICE, Clock, House, house
@@ -120,10 +124,26 @@ async def pull(root: pathlib.Path, at: str, number: int) -> None:
         await home.snapshotter.pull(home.project)
 
 
+HERE = {"same.md": "same\n", "other.md": "ours\n", "here.md": "here\n"}
+
+
+async def connect(root: pathlib.Path, take: str, number: int) -> None:
+    """To `theirs.git`, which is there."""
+    async with durable(root, number=number) as (home, dying):
+        for name, content in HERE.items():
+            await home.write(name, content)
+        await home.snapshotter.snapshot(home.project)
+        dying.armed = True
+        wanted = Wanted(kind="git", repository=str(root / "theirs.git"))
+        await home.connecting.connect(home.project, wanted, cast(Take, take), Asker(ALICE, root=True))
+
+
 def main() -> None:
     root = pathlib.Path(sys.argv[1])
     if sys.argv[2] == "snapshot":
         anyio.run(snapshot, root, sys.argv[3])
+    elif sys.argv[2] == "connect":
+        anyio.run(connect, root, sys.argv[3], int(sys.argv[4]))
     elif sys.argv[2] == "pull":
         anyio.run(pull, root, sys.argv[3], int(sys.argv[4]))
     else:

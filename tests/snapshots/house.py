@@ -52,6 +52,7 @@ class Clock:
 class House:
     store: Store
     bus: LocalBus
+    objects: ObjectStore
     workspace: Workspace
     remotes: ConnectedRemotes
     connecting: Connecting
@@ -127,4 +128,6 @@ async def house(
         )
         async with Importer(workspace, snapshotter, folder=root / "importing", clock=clock, limits=limits) as importer:
             project = await store.project("notes") or await workspace.create_project("notes", ALICE)
-            yield House(store, bus, workspace, remotes, connecting, snapshotter, importer, project, root, clock)
+            yield House(
+                store, bus, objects, workspace, remotes, connecting, snapshotter, importer, project, root, clock
+            )
