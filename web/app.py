@@ -26,7 +26,7 @@ from starlette.types import ASGIApp
 from collab.bus.base import Bus
 from collab.objects.base import ObjectStore
 from collab.store.base import Store
-from web import errors
+from web import errors, llms
 from web.api import ROUTES
 from web.compress import Compress
 from web.edge import Edge
@@ -144,6 +144,7 @@ def create_app(settings: Settings, *, adapters: Open = on_disk) -> Quire:
     routes = [
         *ROUTES,
         *repositories.ROUTES,
+        *llms.ROUTES,
         Route("/mcp", Mcp(), methods=["GET", "POST", "DELETE"]),
         WebSocketRoute("/sync/{project}/{path:file}", sync),
         WebSocketRoute("/{rest:path}", nowhere),

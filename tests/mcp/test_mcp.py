@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -221,3 +222,15 @@ async def test_who_has_no_token_or_comes_from_another_site_is_turned_away(server
         for headers in ({"origin": "https://evil.example"}, {"host": "evil.example"}):
             there = await http.post("/mcp", json=body, headers={**server.headers, **headers})
             assert there.status_code == 403
+
+
+async def test_a_page_tells_agents_how_to_work_here_with_tools_that_there_are(server: ServerProcess) -> None:
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        page = (await http.get("/llms.txt")).raise_for_status()
+        described = (await http.get("/api/v1/openapi.json")).json()
+    assert f"{server.url}/mcp" in page.text
+    assert all(tool in page.text for tool in TOOLS)
+    addresses = {path.removeprefix("/api/v1") for path in described["paths"]}
+    for asked in re.findall(r"(?:GET|POST|PATCH) (/projects/P/[a-zA-Z/]+)", page.text):
+        wanted = asked.replace("/P/", "/{project}/").replace("PATH", "{path}").replace("TURN", "{turn}").rstrip("/")
+        assert wanted in addresses, asked
