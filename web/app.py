@@ -177,7 +177,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     from snapshots.sources import Limits
 
     parts = await adapters(settings, stack)
-    sealer = await anyio.to_thread.run_sync(_sealer, settings)
+    sealer = await anyio.to_thread.run_sync(open_sealer, settings)
     remotes = ConnectedRemotes(
         LocalRemotes(settings.data / "git"),
         parts.store,
@@ -320,7 +320,7 @@ def _follower(settings: Settings, parts: Adapters, workspace: Workspace) -> Foll
     return Follower(materialiser, sweeper, parts.store, parts.bus, where=str(settings.objects), clock=now, pace=pace)
 
 
-def _sealer(settings: Settings) -> Sealer:
+def open_sealer(settings: Settings) -> Sealer:
     """Seals with QUIRE_SECRET_KEY, else with the data directory's own key, which is made when it is not there. What the own key
     has sealed opens as long as it lies there."""
     from snapshots.secrets import Sealer, fresh_key
