@@ -7,7 +7,8 @@ What it promises
    least once a minute. Nobody's edits wait for it, and nothing is lost by it: the log has them.
 4. An idle system costs nothing.
 5. `aclose` lets what is not there follow within its deadline, and returns.
-6. A deleted project's objects go too, sooner or later.
+6. A deleted project's objects go too, sooner or later, and old snapshots of projects that nobody edits.
+7. Of each commit it is known which snapshot was the first to hold it, while that snapshot is there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from collab.crowd import each
 from collab.errors import QuireError
 from collab.ids import Millis, ProjectId
 from collab.store.base import Project, PutRecord, Store
+from snapshots import journal
 from snapshots.manifest import HOUR, Place
 from snapshots.materialiser import Made, Materialiser
 from snapshots.retention import Sweeper
@@ -37,14 +39,17 @@ log = structlog.get_logger(__name__)
 
 DELETES_AT_ONCE: Final = 8
 
-NO_EDITS: Final = frozenset({"snapshot"})
-"""Kinds of events that change no file."""
+NO_EDITS: Final[frozenset[str]] = frozenset()
+"""A commit changes no file; but whoever looks then knows which snapshot holds it (7)."""
 
 PACE: Final = Pace(quiet=5_000, max_age=30_000, first_wait=2_000, longest_wait=60_000)
 SWEEP_EVERY: Final = 6 * HOUR
 
 COLLECTION: Final = "objects"
 FOLLOWED: Final = "followed"
+COMMITS: Final = "commits"
+NAMED_MOST: Final = 10_000
+"""Commits of a project whose snapshots are told."""
 GONE: Final = "gone/"
 NOBODY: Final = ProjectId("")
 
@@ -57,6 +62,15 @@ class Followed(msgspec.Struct, frozen=True):
     events: int
     number: int
     swept_at: int
+    swept: bool = False
+    """Only the newest snapshot is there: no sweep would find anything."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Which snapshot was the first to hold a commit, by their numbers; all commits up to `upto` have been looked at."""
+
+    upto: int
+    snapshots: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +129,8 @@ class Follower:
             snapshot=followed.number if followed is not None else None,
             state="running" if watched.lock.locked() else "failed" if watched.failure else "idle",
             detail=f"{watched.failure}. Nothing is lost: it is tried again by itself" if watched.failure else "",
-            next_at=self._rounds.due_at(project),
+            # That old snapshots will be looked at some day is nobody's business.
+            next_at=None if watched.pending is None else self._rounds.due_at(project),
         )
 
     async def forget(self, project: ProjectId) -> None:
@@ -138,20 +153,91 @@ class Follower:
         found = await self._store.project_by_id(project.id)
         if found is None:
             return Made("nothing", 0)
+        branch = await journal.branch(self._store, project.id)
         made = await self._materialiser.round(found)
         before = self._followed[project.id] or await self._recorded(project.id)
-        swept_at = before.swept_at if before is not None else self._clock()
-        due = self._clock() - swept_at >= self._sweep_every
-        if due:
-            swept_at = self._clock()
-        now = Followed(self._where, self._store.epoch, found.events if not made.held else 0, made.number, swept_at)
-        if now != before:
-            await self._store.commit(changes=[_record(project.id, FOLLOWED, msgspec.json.encode(now))])
-        self._followed[project.id] = now
-        if due:
-            swept = await self._sweeper.sweep(found)
-            log.info("old snapshots swept", project=found.name, manifests=swept.manifests, blobs=swept.blobs)
+        followed = Followed(
+            self._where,
+            self._store.epoch,
+            found.events if not made.held else 0,
+            made.number,
+            before.swept_at if before is not None else self._clock(),
+            made.state == "nothing" and before is not None and before.swept,
+        )
+        if before is None or (before.where, before.epoch) != (followed.where, followed.epoch):
+            # The names of another place, or of before a restore.
+            await self._store.commit(changes=[_record(project.id, COMMITS, None)])
+        await self._record(project.id, before, followed)
+        if branch is not None and made.number:
+            await self._name(project.id, branch.number, made.number)
+        await self._sweep_when_due(found, followed)
         return made
+
+    async def _record(self, project: ProjectId, before: Followed | None, now: Followed) -> None:
+        if now != before:
+            await self._store.commit(changes=[_record(project, FOLLOWED, msgspec.json.encode(now))])
+        self._followed[project] = now
+
+    async def _sweep_when_due(self, project: Project, followed: Followed) -> None:
+        if followed.swept:
+            return
+        now = self._clock()
+        if now - followed.swept_at >= self._sweep_every:
+            # Recorded first: when it fails, it is not tried again at once.
+            swept = msgspec.structs.replace(followed, swept_at=now)
+            await self._record(project.id, followed, swept)
+            plan = await self._sweeper.plan(project)
+            await self._unname(project.id, plan.gone)
+            found = await self._sweeper.sweep(project, plan)
+            if found.manifests or found.blobs:
+                log.info("old snapshots swept", project=project.name, manifests=found.manifests, blobs=found.blobs)
+            followed = msgspec.structs.replace(swept, swept=plan.ended)
+            await self._record(project.id, swept, followed)
+        if not followed.swept:
+            self._rounds.again(self._rounds[project.id], Millis(followed.swept_at + self._sweep_every))
+
+    # -- commits
+
+    async def holding(self, project: ProjectId) -> dict[int, str]:
+        """Of commits, by their numbers in the journal, where the snapshot lies that was the first to hold them."""
+        held = await self._held(project)
+        place = Place(project)
+        return (
+            {number: f"{self._where}/{place.manifest(made)}" for number, made in held.snapshots.items()} if held else {}
+        )
+
+    async def _held(self, project: ProjectId) -> Held | None:
+        found = await self._store.record(COLLECTION, project, COMMITS)
+        return None if found is None else msgspec.json.decode(found, type=Held)
+
+    async def _name(self, project: ProjectId, newest: int, made: int) -> None:
+        """A snapshot that was made, or found to be as the project is, holds every commit that was made before it. `newest`
+        is the number of the last one that had begun then."""
+        held = await self._held(project)
+        if held is not None and newest <= held.upto:
+            return
+        known = {} if held is None else held.snapshots
+        # Of commits from before all this, the newest.
+        upto = newest - 1 if held is None else held.upto
+        for number in range(upto + 1, newest + 1):
+            commit = await journal.snapshot(self._store, project, number)
+            if commit is not None and commit.state == "running":
+                break  # its outcome is told by an event, and then it is looked at again
+            if commit is not None and commit.state == "done":
+                known = {**known, number: made}
+            upto = number
+        await self._hold(project, Held(upto, dict(sorted(known.items())[-NAMED_MOST:])))
+
+    async def _unname(self, project: ProjectId, gone: frozenset[int]) -> None:
+        held = await self._held(project)
+        if held is not None and not gone.isdisjoint(held.snapshots.values()):
+            left = {number: made for number, made in held.snapshots.items() if made not in gone}
+            await self._hold(project, Held(held.upto, left))
+
+    async def _hold(self, project: ProjectId, held: Held) -> None:
+        await self._store.commit(changes=[_record(project, COMMITS, msgspec.json.encode(held))])
+
+    # -- what was recorded
 
     async def _recorded(self, project: ProjectId) -> Followed | None:
         found = await self._store.record(COLLECTION, project, FOLLOWED)
@@ -166,6 +252,8 @@ class Follower:
             return
         self._rounds[project.id].seen = min(followed.events, project.events)
         await self._rounds.hear(project.id)
+        if not followed.swept:
+            self._rounds.again(self._rounds[project.id], Millis(followed.swept_at + self._sweep_every))
 
     # -- deleted projects
 

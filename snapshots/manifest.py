@@ -7,7 +7,7 @@
     projects/{id}/FILES                 the number of the snapshot that `files/` shows
 
 A snapshot with `sweeping_until` in the future is the newest, and the same as the one before it; old ones are being deleted
-meanwhile, and nobody makes a new one.
+meanwhile, and nobody makes a new one. It is `unswept`, as are those after it, until the sweep, or another, comes to its end.
 """
 
 from __future__ import annotations
@@ -53,6 +53,23 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch: int = 1
     """The store's when it was made: positions of another epoch may stand for something else."""
     sweeping_until: Millis = Millis(0)
+    same_as: int = 0
+    """The number of an earlier snapshot of the very same files, if it was made by a sweep."""
+    unswept: bool = False
+    """A sweep has not come to its end: there may be blobs that nothing names."""
+
+
+class Named(msgspec.Struct, frozen=True, gc=False):
+    sha: BlobSha
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """What a sweep wants to know of a manifest."""
+
+    number: int
+    at: Millis
+    files: tuple[Named, ...] = ()
+    same_as: int = 0
 
 
 NEVER: Final = Millis(0)
@@ -119,6 +136,10 @@ def encode(manifest: Manifest, files: Sequence[msgspec.Raw] | None = None) -> by
 
 def decode(content: bytes) -> Manifest:
     return msgspec.json.decode(content, type=Manifest)
+
+
+def outline(content: bytes) -> Outline:
+    return msgspec.json.decode(content, type=Outline)
 
 
 def same(before: File | None, after: File | None) -> bool:

@@ -128,13 +128,21 @@ class Materialiser:
             return None
         return layout.decode(found.content)
 
-    async def swap(self, place: Place, head: Head, *, sweeping_until: Millis = NEVER) -> Head:
+    async def swap(
+        self, place: Place, head: Head, *, sweeping_until: Millis = NEVER, same_as: int = 0, unswept: bool | None = None
+    ) -> Head:
         """HEAD moves to a new manifest, of `head.cut`. `Stale` when somebody else has moved it; then the manifest is gone
-        again."""
+        again. `unswept` None: as the one before."""
         number = head.manifest.number + 1
         while True:
             manifest = Manifest(
-                number=number, at=self._clock(), files=(), epoch=self._store.epoch, sweeping_until=sweeping_until
+                number=number,
+                at=self._clock(),
+                files=(),
+                epoch=self._store.epoch,
+                sweeping_until=sweeping_until,
+                same_as=same_as,
+                unswept=head.manifest.unswept if unswept is None else unswept,
             )
             try:
                 content = layout.encode(manifest, head.cut.encoded())

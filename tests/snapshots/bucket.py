@@ -21,6 +21,17 @@ class Found:
 
 
 async def look(objects: ObjectStore, project: Project) -> Found | None:
+    """The newest snapshot, and the plain files that follow it."""
+    found = await newest(objects, project)
+    if found is None:
+        return None
+    below = f"projects/{project.id}/files/"
+    keys = [key async for key in objects.list(below)]
+    found.files = {key.removeprefix(below): (await objects.get(key)).content for key in keys}
+    return found
+
+
+async def newest(objects: ObjectStore, project: Project) -> Found | None:
     """HEAD, its manifest and every blob that it names, which must all be there and be what they are named after."""
     root = f"projects/{project.id}/"
     try:
@@ -36,6 +47,4 @@ async def look(objects: ObjectStore, project: Project) -> Found | None:
         content = (await objects.get(f"{root}blobs/{file['sha']}")).content
         assert blob_sha(content) == file["sha"]
         contents[file["path"]] = content
-    below = f"{root}files/"
-    keys = [key async for key in objects.list(below)]
-    return Found(number, contents, {key.removeprefix(below): (await objects.get(key)).content for key in keys})
+    return Found(number, contents, {})

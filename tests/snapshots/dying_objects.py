@@ -86,7 +86,7 @@ async def run(root: pathlib.Path, address: str, bucket: str, at: str) -> None:
             objects.requests.clear()
             objects.number = int(at)
         await materialiser.round(home.project)
-        await sweeper.sweep(home.project)
+        await sweeper.sweep(home.project, await sweeper.plan(home.project))
 
 
 if __name__ == "__main__":

@@ -61,6 +61,10 @@ class Scene:
         found = {place.number(key) async for key in self.objects.list(place.manifests)}
         return {number for number in found if number is not None}
 
+    async def sweep(self, sweeper: Sweeper | None = None) -> Swept:
+        sweeper = sweeper or self.sweeper
+        return await sweeper.sweep(self.home.project, await sweeper.plan(self.home.project))
+
     async def blobs(self) -> int:
         return len([key async for key in self.objects.list(Place(self.home.project.id).blobs)])
 
@@ -127,9 +131,16 @@ async def test_objects_and_commits_have_schedules_of_their_own(scene: Scene) -> 
         await scene.home.write("a.md", "typed")
         await scene.until_there()
         assert (await scene.home.snapshotter.status(scene.home.project)).uncommitted == 1
+        # A commit changes nothing there, and costs nothing; but then it is known which snapshot holds it.
+        scene.objects.requests.clear()
         await scene.home.snapshotter.snapshot(scene.home.project)
-        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            while not await scene.follower.holding(scene.home.project.id):
+                scene.home.clock.advance(1)
+                scene.wake()
+                await anyio.sleep(0.01)
         assert scene.follower.status(scene.home.project.id).next_at is None
+        assert scene.objects.requests.total() == 0
         tasks.cancel_scope.cancel()
 
 
@@ -191,8 +202,8 @@ async def test_what_an_earlier_process_left_is_taken_up(tmp_path: pathlib.Path) 
 
 async def test_who_has_followed_asks_nothing_after_a_restart(scene: Scene) -> None:
     await scene.home.write("a.md", "one")
-    await scene.follower.follow(scene.home.project)
     await scene.home.snapshotter.snapshot(scene.home.project)
+    await scene.follower.follow(scene.home.project)
     again = put_together(scene.home, scene.objects)
     scene.objects.requests.clear()
     async with anyio.create_task_group() as tasks:
@@ -273,7 +284,7 @@ async def test_old_snapshots_go_with_the_blobs_that_nothing_names(scene: Scene) 
     await scene.home.write("stays.md", "in every snapshot")
     await made(scene, 10, every=30 * MINUTE)
     assert await scene.blobs() == 11
-    swept = await scene.sweeper.sweep(scene.home.project)
+    swept = await scene.sweep()
     assert swept.manifests >= 6
     assert swept.blobs == swept.manifests
     found = await scene.found()
@@ -299,7 +310,7 @@ async def test_what_a_commit_names_stays(scene: Scene) -> None:
     await scene.home.snapshotter.snapshot(scene.home.project)
     scene.home.clock.now += MINUTE
     await made(scene, 4, every=DAY)
-    swept = await scene.sweeper.sweep(scene.home.project)
+    swept = await scene.sweep()
     assert swept.manifests == 4
     contents = [
         (await scene.objects.get(key)).content async for key in scene.objects.list(Place(scene.home.project.id).blobs)
@@ -310,7 +321,7 @@ async def test_what_a_commit_names_stays(scene: Scene) -> None:
 async def test_nothing_old_is_no_write(scene: Scene) -> None:
     await made(scene, 3, every=MINUTE)
     scene.objects.requests.clear()
-    assert await scene.sweeper.sweep(scene.home.project) == Swept()
+    assert await scene.sweep() == Swept()
     assert set(scene.objects.requests) == {"get", "list"}
 
 
@@ -323,7 +334,7 @@ async def test_a_snapshot_that_is_made_during_a_sweep_loses_nothing(scene: Scene
     await made(scene, 3, every=DAY)
     other = Materialiser(home.store, scene.objects, clock=home.clock)
     await home.write("a.md", "once more")
-    scene.objects.meanwhile("put", "/snapshots/", lambda: sweeper.sweep(home.project))
+    scene.objects.meanwhile("put", "/snapshots/", lambda: scene.sweep(sweeper))
     await other.round(home.project)
     found = await scene.found()
     assert found is not None
@@ -344,7 +355,7 @@ async def test_nobody_begins_a_snapshot_while_old_ones_are_deleted(scene: Scene)
     await made(scene, 3, every=DAY)
     sweeper = put_together(home, scene.objects, keep=HOUR).sweeper
     scene.objects.meanwhile("delete", "/blobs/", attempt)
-    assert (await sweeper.sweep(home.project)).manifests == 2
+    assert (await scene.sweep(sweeper)).manifests == 2
     assert len(refused) == 1
     assert "being deleted" in refused[0]
     assert (await scene.follower.follow(home.project)).state == "done"
@@ -355,7 +366,7 @@ async def test_a_sweep_that_died_holds_nobody_up_for_long(scene: Scene) -> None:
     await made(scene, 3, every=DAY)
     scene.objects.fail("delete", "/snapshots/")
     with pytest.raises(Unavailable):
-        await put_together(home, scene.objects, keep=HOUR).sweeper.sweep(home.project)
+        await scene.sweep(put_together(home, scene.objects, keep=HOUR).sweeper)
     await home.write("a.md", "typed after that")
     with pytest.raises(Unavailable):
         await scene.follower.follow(home.project)
@@ -379,3 +390,107 @@ async def test_old_snapshots_are_swept_by_the_schedule(scene: Scene) -> None:
     assert await home.workspace.delete(home.project, Path("a.md"), ALICE)
     await follower.follow(home.project)
     assert await look(scene.objects, home.project) is not None
+
+
+async def test_old_snapshots_of_a_project_that_nobody_edits_go_and_then_nothing_is_asked_any_more(scene: Scene) -> None:
+    home = scene.home
+    for _ in range(3):
+        await home.write("a.md", f"{home.clock.now}")
+        await scene.follower.follow(home.project)
+        home.clock.advance(3600)
+    follower = put_together(home, scene.objects, keep=5 * DAY).follower
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(follower.run)
+        with anyio.fail_after(20):
+            while len(await scene.numbers()) > 1:
+                home.clock.now += DAY
+                scene.wake()
+                await anyio.sleep(0.01)
+        assert await scene.blobs() == 1
+        home.clock.now += DAY
+        scene.wake()
+        await anyio.sleep(0.1)
+        scene.objects.requests.clear()
+        for _ in range(20):
+            home.clock.now += DAY
+            scene.wake()
+            await anyio.wait_all_tasks_blocked()
+        assert scene.objects.requests.total() == 0
+        tasks.cancel_scope.cancel()
+    found = await scene.found()
+    assert found is not None
+    assert found.contents == found.files == await home.files()
+    again = put_together(home, scene.objects, keep=5 * DAY).follower
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(again.run)
+        home.clock.now += DAY
+        scene.wake()
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    assert scene.objects.requests.total() == 0
+
+
+async def test_a_sweep_that_had_no_time_for_everything_is_ended_by_the_next(scene: Scene) -> None:
+    sweeper = put_together(scene.home, scene.objects, keep=2 * HOUR).sweeper
+    await made(scene, 6, every=2 * HOUR)
+
+    async def time_passes() -> None:
+        scene.home.clock.now += 2 * MINUTE
+
+    scene.objects.meanwhile("list", "/blobs/", time_passes)
+    assert not (await scene.sweep(sweeper)).whole
+    assert await scene.blobs() == 6
+    await made(scene, 1, every=0)
+    assert (await sweeper.plan(scene.home.project)).unswept
+    assert (await scene.sweep(sweeper)).whole
+    assert await scene.blobs() == 2
+    assert not (await sweeper.plan(scene.home.project)).unswept
+
+
+# commits
+
+
+async def test_of_each_commit_it_is_known_which_snapshot_holds_it(scene: Scene) -> None:
+    home = scene.home
+    key = "s3://here/" + Place(home.project.id).manifests
+    await home.write("a.md", "one")
+    await home.snapshotter.snapshot(home.project)
+    assert await scene.follower.holding(home.project.id) == {}
+    await scene.follower.follow(home.project)
+    assert await scene.follower.holding(home.project.id) == {1: f"{key}1.json"}
+    await home.write("a.md", "two")
+    await scene.follower.follow(home.project)
+    await home.snapshotter.snapshot(home.project)
+    await scene.follower.follow(home.project)
+    assert await scene.follower.holding(home.project.id) == {1: f"{key}1.json", 2: f"{key}2.json"}
+    assert await scene.objects.exists(Place(home.project.id).manifest(2))
+
+
+async def test_a_commit_names_no_snapshot_that_was_swept_away(scene: Scene) -> None:
+    home = scene.home
+    follower = put_together(home, scene.objects, keep=HOUR).follower
+    for _ in range(4):
+        await home.write("a.md", f"{home.clock.now}")
+        await home.snapshotter.snapshot(home.project)
+        await follower.follow(home.project)
+        home.clock.advance(6 * 3600)
+    numbers = await scene.numbers()
+    named = {
+        int(place.rpartition("/")[2].removesuffix(".json"))
+        for place in (await follower.holding(home.project.id)).values()
+    }
+    assert named
+    assert named <= numbers
+    assert len(named) < 4
+
+
+async def test_commits_of_before_are_not_said_to_lie_in_another_bucket(scene: Scene) -> None:
+    home = scene.home
+    for text in ("one", "two"):
+        await home.write("a.md", text)
+        await home.snapshotter.snapshot(home.project)
+        await scene.follower.follow(home.project)
+    elsewhere = put_together(home, FaultyObjects(MemoryObjects()), where="s3://there").follower
+    await elsewhere.follow(home.project)
+    place = Place(home.project.id)
+    assert await elsewhere.holding(home.project.id) == {2: f"s3://there/{place.manifest(1)}"}

@@ -25,7 +25,7 @@ STEPS = (
     *("blobs written", "manifest written", "head moved", "files written", "files recorded"),
     *("fenced", "manifests swept", "blobs swept"),
 )
-REQUESTS = 26
+REQUESTS = 30
 """Of the round that the process dies in, and of the sweep after it."""
 
 BEFORE = {"d0/a.md": b"one\n", "d1/a.md": b"one\n", "d2/a.md": b"one\n", "d3/a.md": b"one\n", "old.bin": b"\xfe"}
@@ -56,7 +56,7 @@ async def dies_and_is_made_good(root: pathlib.Path, address: str, bucket: str, a
         assert found is not None
         assert found.contents == found.files == AFTER
         clock.now += DAY
-        await sweeper.sweep(home.project)
+        await sweeper.sweep(home.project, await sweeper.plan(home.project))
         await everything_is_named_and_there(objects, Place(home.project.id))
 
 

@@ -59,7 +59,9 @@ class PullRequestInfo(msgspec.Struct):
 
 
 class SnapshotInfo(msgspec.Struct):
-    """`number` is null for a round that has not begun, or had nothing to do: then `commit` is the branch's head. `objects` will tell where the objects lie. `detail`: why it failed. `branch`: where it went, if not to the project's own. `refused`: files that were not taken; without them it was made."""
+    """`number` is null for a round that has not begun, or had nothing to do: then `commit` is the branch's head. `objects`: the
+    manifest of the first snapshot in the object store that holds it, while that is there. `detail`: why it failed. `branch`:
+    where it went, if not to the project's own. `refused`: files that were not taken; without them it was made."""
 
     number: int | None
     at: str | None
@@ -144,7 +146,7 @@ class StatusInfo(msgspec.Struct):
     refused: list[RefusedInfo] = []
 
 
-def _shape(each: Snapshot) -> SnapshotInfo:
+def _shape(each: Snapshot, objects: str | None = None) -> SnapshotInfo:
     return SnapshotInfo(
         number=each.number if each.nonce else None,
         at=rfc3339(each.at),
@@ -157,6 +159,7 @@ def _shape(each: Snapshot) -> SnapshotInfo:
         branch=each.branch,
         pull_request=PullRequestInfo(each.pull_request, each.url) if each.pull_request is not None else None,
         refused=[refused_info(path, reason) for path, reason in each.refused],
+        objects=objects,
     )
 
 
@@ -170,7 +173,9 @@ async def list_snapshots(call: Call[None, ListQuery]) -> SnapshotList:
     """The snapshots that were made, the newest first."""
     found = await call.services.snapshotter.snapshots(call.project)
     newest = sorted(found, key=lambda each: each.number, reverse=True)
-    return SnapshotList([_shape(each) for each in newest[: max(call.query.limit, 0)]])
+    follower = call.services.follower
+    holding = {} if follower is None else await follower.holding(call.project.id)
+    return SnapshotList([_shape(each, holding.get(each.number)) for each in newest[: max(call.query.limit, 0)]])
 
 
 @endpoints.add(
