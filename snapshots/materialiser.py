@@ -8,7 +8,7 @@ What it promises
    because it is read before the cut is made.
 4. `files/` follows HEAD. A crash between the two is made good by the next round, whoever makes it.
 5. What it costs follows what changed: one put for each changed content, one copy for each changed file, four small requests
-   besides. Nothing changed: no request at all, once HEAD is known. Contents are held a few at a time, and of a project that
+   besides. Nothing was touched: no request at all, once HEAD is known. Contents are held a few at a time, and of a project that
    is known only the files are looked at that events name.
 6. A file that cannot be read is held back: its last snapshot stays, the others go on.
 
@@ -179,15 +179,18 @@ class Materialiser:
     async def _attempt(self, project: Project) -> Made:
         place = Place(project.id)
         # Taken out, so that after a failure the object store is asked.
-        head = self._take_out(project.id) or await self.head(project.id)
+        known = self._take_out(project.id)
+        head = known or await self.head(project.id)
         if head.manifest.sweeping_until > self._clock():
             raise Unavailable("old snapshots are being deleted; the next one is made when that has ended")
         if head.tag is not None and head.shows != head.manifest.number:
             head = await self.show(place, await self._moves_since(place, head), head)
-        pairs = await self._bring_up(place, project.id, head)
+        pairs, touched = await self._bring_up(place, project.id, head)
         held = tuple(sorted(head.held))
         there = head.tag is not None and head.manifest.epoch != self._store.epoch
         if not pairs and not there:
+            if known is not None and touched and (await self._number(place.head))[0] != head.tag:
+                raise Stale("another process has made a snapshot of what was changed and is as it was again")
             self._remember(project.id, head)
             return Made("nothing", head.manifest.number, held=held)
         self._step("blobs written")
@@ -197,8 +200,9 @@ class Materialiser:
         self._remember(project.id, head)
         return Made("done", head.manifest.number, sum(1 for _, now in pairs if now is not None), held)
 
-    async def _bring_up(self, place: Place, project: ProjectId, head: Head) -> list[Pair]:
-        """The cut becomes that of now; the bytes that it did not name yet are put. What differs, but for positions."""
+    async def _bring_up(self, place: Place, project: ProjectId, head: Head) -> tuple[list[Pair], bool]:
+        """The cut becomes that of now; the bytes that it did not name yet are put. What differs, but for positions; and
+        whether anything was touched at all."""
         rows, gone = await self._changed(project, head)
         there: set[BlobSha] = set()
         found: dict[DocumentId, File] = {}
@@ -213,7 +217,7 @@ class Materialiser:
         await each(rows, take, at_once=AT_ONCE)
         pairs: list[Pair] = [(head.cut.drop(document), None) for document in gone]
         pairs += [(head.cut.put(now), now) for now in found.values()]
-        return [(before, now) for before, now in pairs if not layout.same(before, now)]
+        return [(before, now) for before, now in pairs if not layout.same(before, now)], bool(pairs)
 
     async def _changed(self, project: ProjectId, head: Head) -> tuple[list[Row], list[DocumentId]]:
         """The rows of one moment whose files may differ from the cut's, and the documents of it that are no more."""

@@ -133,16 +133,29 @@ async def test_links_and_submodules_are_in_the_manifest_alone(quick: Scene) -> N
     assert found.files == {"caf%E9": b"x"}
 
 
-async def test_nothing_changed_is_no_request(quick: Scene) -> None:
+async def test_nothing_touched_is_no_request_and_nothing_changed_one(quick: Scene) -> None:
     home = quick.home
     await home.write("a.md", "a")
     await quick.round()
     quick.objects.requests.clear()
     assert await quick.round() == Made("nothing", 1)
+    assert quick.objects.requests.total() == 0
     await home.write("a.md", "b")
     await home.write("a.md", "a")
-    assert await quick.round() == Made("nothing", 1)
-    assert quick.objects.requests.total() == 0
+    for _ in range(2):
+        assert await quick.round() == Made("nothing", 1)
+        assert quick.objects.requests == {"get": 1}
+
+
+async def test_what_another_process_made_of_what_is_gone_again_is_not_overlooked(quick: Scene) -> None:
+    home = quick.home
+    await home.write("a.md", "one")
+    await quick.round()
+    await home.write("b.md", "one")
+    await quick.another().round(home.project)
+    await home.workspace.delete(home.project, Path("b.md"), ALICE)
+    assert await quick.round() == Made("done", 3, 0)
+    await quick.whole()
 
 
 async def test_an_empty_project_has_no_objects(quick: Scene) -> None:
