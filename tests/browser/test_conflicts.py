@@ -114,6 +114,7 @@ async def test_a_push_comes_into_the_text_that_somebody_types_in(
         tasks.start_soon(alice.keyboard.type, " and alice types while bob pushes, on and on and on")
         await notes.push(a_md="first, by bob\n" + theirs)
     await expect(text_of(alice)).to_contain_text("first, by bob")
+    await expect(alice.get_by_text("Bob pushed: 1 file changed here.")).to_be_visible()
     typed = "line 15 and alice types while bob pushes, on and on and on"
     assert await shown(alice) == "first, by bob\n" + theirs.replace("line 15", typed)
     # The cursor is where it was, and what is selected stays selected through one more push.

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import {
   again,
   begin,
+  changesBetween,
   choose,
   chooseAll,
   type Hunk,
@@ -91,6 +92,22 @@ test("any typing leads to the text that typing leads to", () => {
       assert.equal(textOf(resolution), text.slice(0, from) + insert + text.slice(to));
     }
   }
+});
+
+test("what leads from one to another is what differs, piece by piece", () => {
+  const applied = (text: string, changes: ReturnType<typeof changesBetween>) =>
+    changes.toReversed().reduce((all, each) => all.slice(0, each.from) + each.insert + all.slice(each.to), text);
+  const one = choose(started(), 0, "theirs");
+  assert.deepEqual(changesBetween(started(), one), [{ from: 4, to: 10, insert: "bob\n" }]);
+  const far = typed(chooseAll(started(), "both"), 0, 3, "1");
+  const other = begin(["one\nbob\nthree\n"], []);
+  for (const [from, to] of [
+    [started(), far],
+    [far, one],
+    [one, other],
+    [other, far],
+  ] as const)
+    assert.equal(applied(textOf(from), changesBetween(from, to)), textOf(to));
 });
 
 test("when ours changes elsewhere, decisions and what was typed stay", () => {

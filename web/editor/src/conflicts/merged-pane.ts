@@ -33,9 +33,8 @@ import { COLOURED_LIMIT, isProse, languageOf, load } from "../code/languages.ts"
 import { look } from "../code/look.ts";
 import { wrap } from "../code/settings.ts";
 import { baseName } from "../format.ts";
-import { edits } from "../live/merge.ts";
 import { theme } from "../theme.ts";
-import { type Choice, hunksOf, type Resolution, spans, textOf } from "./resolution.ts";
+import { type Choice, changesBetween, hunksOf, type Resolution, spans, textOf } from "./resolution.ts";
 
 export interface MergedPane {
   /** `active`: the number of the hunk that is looked at. */
@@ -51,7 +50,8 @@ interface Wanted {
   path: string;
   resolution: Resolution;
   readOnly: boolean;
-  onTyped: (from: number, to: number, insert: string) => void;
+  /** Gives what it is then. */
+  onTyped: (from: number, to: number, insert: string) => Resolution;
   /** The cursor went into a hunk. */
   onEnter: (number: number) => void;
 }
@@ -132,6 +132,22 @@ function decorations(state: EditorState, found: readonly Mark[]): DecorationSet 
   return Decoration.set(ranges, true);
 }
 
+function sameMarks(one: readonly Mark[], other: readonly Mark[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every((mark, index) => {
+      const there = other[index];
+      return (
+        there !== undefined &&
+        mark.from === there.from &&
+        mark.to === there.to &&
+        mark.choice === there.choice &&
+        mark.active === there.active
+      );
+    })
+  );
+}
+
 export function openMergedPane({ parent, path, resolution, readOnly, onTyped, onEnter }: Wanted): MergedPane {
   const looks = new Compartment();
   const language = new Compartment();
@@ -139,6 +155,8 @@ export function openMergedPane({ parent, path, resolution, readOnly, onTyped, on
   const name = baseName(path);
   const wraps = wrap.peek() === "on" || (wrap.peek() === "auto" && isProse(name));
   let closed = false;
+  /** What the view shows. */
+  let known = resolution;
   const view = new EditorView({
     parent,
     state: EditorState.create({
@@ -169,7 +187,7 @@ export function openMergedPane({ parent, path, resolution, readOnly, onTyped, on
             transaction.changes.iterChanges((from, to, _a, _b, inserted) =>
               changes.push([from, to, inserted.toString()]),
             );
-            for (const [from, to, inserted] of changes.toReversed()) onTyped(from, to, inserted);
+            for (const [from, to, inserted] of changes.toReversed()) known = onTyped(from, to, inserted);
           }
           if (update.selectionSet && update.view.hasFocus) {
             const place = update.state.selection.main.head;
@@ -193,8 +211,8 @@ export function openMergedPane({ parent, path, resolution, readOnly, onTyped, on
   const placeOf = (number: number) => view.state.field(marks)[number]?.from ?? 0;
   return {
     show(next, active) {
-      const text = textOf(next);
-      const before = view.state.doc.toString();
+      const changes = changesBetween(known, next);
+      known = next;
       const found = hunksOf(next);
       const places = spans(next).map(({ from, to }, number) => ({
         from,
@@ -203,8 +221,9 @@ export function openMergedPane({ parent, path, resolution, readOnly, onTyped, on
         choice: found[number]?.choice ?? null,
         active: number === active,
       }));
+      if (changes.length === 0 && sameMarks(places, view.state.field(marks))) return;
       view.dispatch({
-        changes: before === text ? [] : edits(before, text),
+        changes,
         effects: setMarks.of(places),
         annotations: [shown.of(true), Transaction.addToHistory.of(false)],
       });

@@ -6,7 +6,7 @@
  * the newer pieces under what was decided and typed; nothing of either is lost, or it says that it cannot.
  */
 
-import { edits, merge } from "../live/merge.ts";
+import { type Edit, edits, merge } from "../live/merge.ts";
 
 export interface Hunk {
   base: string;
@@ -80,7 +80,23 @@ export function spans(resolution: Resolution): readonly Span[] {
   for (const piece of resolution) {
     if (piece.hunk) found.push({ from: at, to: at + piece.text.length, line });
     at += piece.text.length;
-    line += newlines(piece.text);
+    line += newlines(piece);
+  }
+  return found;
+}
+
+/** What leads from the text of one to that of the other: piece by piece where their pieces are the same ones. */
+export function changesBetween(before: Resolution, after: Resolution): readonly Edit[] {
+  if (before.length !== after.length) return edits(textOf(before), textOf(after));
+  const found: Edit[] = [];
+  let at = 0;
+  for (const [index, piece] of before.entries()) {
+    const next = after[index];
+    if (next && next !== piece && next.text !== piece.text) {
+      if (next.hunk === null || piece.hunk === null) return edits(textOf(before), textOf(after));
+      found.push({ from: at, to: at + piece.text.length, insert: next.text });
+    }
+    at += piece.text.length;
   }
   return found;
 }
@@ -183,8 +199,15 @@ function sameHunk(one: Hunk, other: Hunk): boolean {
   return one.base === other.base && one.ours === other.ours && one.theirs === other.theirs;
 }
 
-function newlines(text: string): number {
+const counted = new WeakMap<Piece, number>();
+
+/** Most pieces stay what they are while somebody types. */
+function newlines(piece: Piece): number {
+  const known = counted.get(piece);
+  if (known !== undefined) return known;
+  const { text } = piece;
   let count = 0;
   for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) count += 1;
+  counted.set(piece, count);
   return count;
 }

@@ -20,6 +20,7 @@ import {
   chooseAll,
   type Hunk,
   hunksOf,
+  type Piece,
   type Resolution,
   type Side,
   spans,
@@ -68,6 +69,7 @@ export function ThreeWay({ conflict, settle, busy, typist }: ThreeWayProps) {
           readOnly: !mayWrite,
           onTyped: (from, to, insert) => {
             resolution.value = typed(resolution.peek(), from, to, insert);
+            return resolution.peek();
           },
           onEnter: (number) => {
             active.value = number;
@@ -125,6 +127,22 @@ export function ThreeWay({ conflict, settle, busy, typist }: ThreeWayProps) {
   });
 
   const places = spans(now);
+  const placed = useMemo(() => neighbours(now), [now]);
+  const acts = useRef<Acts>({ take, visit, hand: () => undefined, place: () => undefined });
+  acts.current = {
+    take,
+    visit: (number) => {
+      active.value = number;
+      pane.current?.reveal(number);
+    },
+    hand: (number) => {
+      active.value = number;
+      pane.current?.edit(number);
+    },
+    place: (number, element) => {
+      sections.current[number] = element;
+    },
+  };
   return (
     <div class="three-way">
       <div class="resolve-bar">
@@ -194,29 +212,18 @@ export function ThreeWay({ conflict, settle, busy, typist }: ThreeWayProps) {
       </p>
       <div class="three-way-body">
         <div class="hunks">
-          {hunks.map((piece, number) => (
+          {placed.map(({ piece, before, after }, number) => (
             <HunkCard
               key={number}
               number={number}
-              count={hunks.length}
-              hunk={piece.hunk}
-              choice={piece.choice}
-              around={aroundOf(now, number)}
+              count={placed.length}
+              piece={piece}
+              before={before}
+              after={after}
               active={active.value === number}
               mayWrite={mayWrite}
-              place={(element) => {
-                sections.current[number] = element;
-              }}
-              onTake={(side) => take(number, side)}
-              onHand={() => {
-                active.value = number;
-                pane.current?.edit(number);
-              }}
-              onVisit={() => {
-                active.value = number;
-                pane.current?.reveal(number);
-              }}
               line={places[number]?.line ?? 1}
+              acts={acts}
             />
           ))}
           <p class="hunk-keys quiet">
@@ -277,20 +284,25 @@ function useMerged(conflict: ConflictInFull, typist: string) {
   return { resolution, madeOf, active, notice, stuck, beginAgain };
 }
 
+interface Acts {
+  take: (number: number, side: Side) => void;
+  visit: (number: number) => void;
+  hand: (number: number) => void;
+  place: (number: number, element: HTMLElement | null) => void;
+}
+
 interface HunkProps {
   number: number;
   count: number;
-  hunk: Hunk;
-  choice: Choice | null;
-  around: { before: string[]; after: string[] };
+  piece: Piece & { hunk: Hunk };
+  /** What stands around it; null where nothing does, or another hunk. */
+  before: Piece | null;
+  after: Piece | null;
   active: boolean;
   mayWrite: boolean;
   /** Of the merged text. */
   line: number;
-  place: (element: HTMLElement | null) => void;
-  onTake: (side: Side) => void;
-  onHand: () => void;
-  onVisit: () => void;
+  acts: { readonly current: Acts };
 }
 
 const STATE: Record<Choice | "open", string> = {
@@ -301,8 +313,14 @@ const STATE: Record<Choice | "open", string> = {
   hand: "by hand",
 };
 
+/** Drawn again only when something of it changes: there may be hundreds, and one is typed in. */
 function HunkCard(props: HunkProps) {
-  const { number, count, hunk, choice, around, active, mayWrite, line, place, onTake, onHand, onVisit } = props;
+  const { number, count, piece, before, after, active, mayWrite, line, acts } = props;
+  return useMemo(() => <DrawnHunk {...props} />, [number, count, piece, before, after, active, mayWrite, line, acts]);
+}
+
+function DrawnHunk({ number, count, piece, before, after, active, mayWrite, line, acts }: HunkProps) {
+  const { hunk, choice } = piece;
   const state = choice ?? "open";
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the keys n and p do it
@@ -311,8 +329,8 @@ function HunkCard(props: HunkProps) {
       aria-label={`Hunk ${number + 1} of ${count}, line ${line}: ${STATE[state]}`}
       aria-current={active}
       tabIndex={-1}
-      ref={place}
-      onClick={onVisit}
+      ref={(element) => acts.current.place(number, element)}
+      onClick={() => acts.current.visit(number)}
     >
       <header>
         <h2>
@@ -325,7 +343,12 @@ function HunkCard(props: HunkProps) {
             <legend class="offscreen">Hunk {number + 1}: what is to stand there</legend>
             {SIDES.map(({ side, key, label }) => (
               <label key={side}>
-                <input type="radio" name={`hunk-${number}`} checked={choice === side} onChange={() => onTake(side)} />
+                <input
+                  type="radio"
+                  name={`hunk-${number}`}
+                  checked={choice === side}
+                  onChange={() => acts.current.take(number, side)}
+                />
                 <span>
                   {label}{" "}
                   <span class="key" aria-hidden="true">
@@ -334,7 +357,14 @@ function HunkCard(props: HunkProps) {
                 </span>
               </label>
             ))}
-            <button type="button" class={choice === "hand" ? "by-hand chosen" : "by-hand"} onClick={onHand}>
+            <button
+              type="button"
+              class={choice === "hand" ? "by-hand chosen" : "by-hand"}
+              onClick={(event) => {
+                event.stopPropagation();
+                acts.current.hand(number);
+              }}
+            >
               By hand{" "}
               <span class="key" aria-hidden="true">
                 e
@@ -343,7 +373,7 @@ function HunkCard(props: HunkProps) {
           </fieldset>
         )}
       </header>
-      <Context lines={around.before} />
+      <Context lines={linesOf(before).slice(-CONTEXT)} />
       <div class="columns">
         <Column
           title="Ours, here"
@@ -361,7 +391,7 @@ function HunkCard(props: HunkProps) {
           chosen={choice === "theirs" || choice === "both"}
         />
       </div>
-      <Context lines={around.after} />
+      <Context lines={linesOf(after).slice(0, CONTEXT)} />
     </section>
   );
 }
@@ -410,24 +440,26 @@ function Context({ lines }: { lines: readonly string[] }) {
 
 const CONTEXT = 2;
 
-/** The lines around a hunk in the merged text, as far as they are clean. */
-function aroundOf(resolution: Resolution, number: number): { before: string[]; after: string[] } {
-  let count = -1;
-  const index = resolution.findIndex((piece) => {
-    if (piece.hunk) count += 1;
-    return piece.hunk !== null && count === number;
-  });
-  const clean = (at: number): string[] => {
-    const piece = resolution[at];
-    return piece === undefined || piece.hunk ? [] : piece.text.replace(/\n$/, "").split("\n");
-  };
-  const before = clean(index - 1);
-  const after = clean(index + 1);
-  const empty = (lines: string[]) => lines.length === 1 && lines[0] === "";
-  return {
-    before: empty(before) ? [] : before.slice(-CONTEXT),
-    after: empty(after) ? [] : after.slice(0, CONTEXT),
-  };
+interface Placed {
+  piece: Piece & { hunk: Hunk };
+  before: Piece | null;
+  after: Piece | null;
+}
+
+/** Every hunk with what stands around it in the merged text, as far as that is clean. */
+function neighbours(resolution: Resolution): Placed[] {
+  const clean = (piece: Piece | undefined): Piece | null => (piece === undefined || piece.hunk ? null : piece);
+  return resolution.flatMap((piece, index) =>
+    hasHunk(piece) ? [{ piece, before: clean(resolution[index - 1]), after: clean(resolution[index + 1]) }] : [],
+  );
+}
+
+const hasHunk = (piece: Piece): piece is Piece & { hunk: Hunk } => piece.hunk !== null;
+
+/** No more than what may be shown of it. */
+function linesOf(piece: Piece | null): string[] {
+  if (piece === null || piece.text === "" || piece.text === "\n") return [];
+  return piece.text.replace(/\n$/, "").split("\n");
 }
 
 /** Keys that are heard wherever nobody types. */

@@ -6,8 +6,8 @@ import { effect, signal, untracked } from "@preact/signals";
 import { documentAt } from "../api/files.ts";
 import { ApiError, heardOf, messageOf, reachable } from "../api/http.ts";
 import { fetchProject } from "../api/projects.ts";
-import type { FileRow, ProjectEvent } from "../api/types.ts";
-import { timeOf } from "../format.ts";
+import { type FileRow, nameOf, type ProjectEvent } from "../api/types.ts";
+import { counted, timeOf } from "../format.ts";
 import { projectRenamed, retryAll } from "../live/open-files.ts";
 import type { Wrote } from "../live/presence.ts";
 import { go, route } from "../navigation.ts";
@@ -18,6 +18,14 @@ import { Conflicts } from "./conflicts.ts";
 import { Feed } from "./feed.ts";
 import { Files } from "./files.ts";
 import { Tabs } from "./tabs.ts";
+
+/** Whose push has just come in. */
+function sayPulled(event: ProjectEvent): void {
+  const merged = event.data?.merged;
+  if (typeof merged !== "number" || merged === 0) return;
+  const names = event.actors.map(nameOf).filter((name) => name !== "" && name !== "Quire");
+  toast(`${names.length > 0 ? names.join(", ") : "Somebody"} pushed: ${counted(merged, "file")} changed here.`);
+}
 
 export class OpenProject {
   readonly name: string;
@@ -182,6 +190,7 @@ export class OpenProject {
     this.files.heard(event);
     this.commits.refreshSoon();
     this.conflicts.heard(event);
+    if (event.kind === "pulled") sayPulled(event);
     if (event.kind === "snapshot" && this.commits.snapshots.peek() !== null) void this.commits.loadSnapshots();
     const missing = this.missing.peek();
     if (missing !== null && missing === event.path) this.missing.value = null;
