@@ -38,7 +38,7 @@ from collab.staging import Incoming
 from collab.store.base import Change, Emit, Event, Project, Row
 from collab.workspace import Workspace
 from snapshots import connection as connections
-from snapshots import finding, journal, registration, secrets
+from snapshots import finding, journal, offers, registration, secrets
 from snapshots.comparison import Comparison, compare
 from snapshots.connection import Connection
 from snapshots.journal import Branch
@@ -307,6 +307,7 @@ class Connecting:
                 *await self._journal(met, chosen),
                 *_bases(met, chosen, gone),
                 *await self._over(met),
+                *await self._offers(met),
                 Emit(_event(project, made, met, chosen, asker)),
             ]
         )
@@ -362,6 +363,11 @@ class Connecting:
             if not met.holds or not met.place.scope.covers(finding.about(each)):
                 ended.extend(finding.over(met.project, each, at=self._clock(), moved=True))
         return ended
+
+    async def _offers(self, met: _Meeting) -> list[Change]:
+        """What was once put on another branch there says nothing about the bases of now. The branch and its pull request stay."""
+        known = await offers.offers(self._store, met.project.id, offers.place(met.place.remote))
+        return [] if met.holds else [offers.drop(met.project.id, each) for each in known.values()]
 
     async def _commit(self, changes: Sequence[Change]) -> None:
         committed = await self._store.commit(changes=changes)

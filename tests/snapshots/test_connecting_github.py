@@ -128,6 +128,21 @@ async def test_from_the_local_repository_to_github_and_back(place: Place) -> Non
     assert (await place.home.remotes.of(place.home.project)).described()["kind"] == "git"
 
 
+async def test_what_an_earlier_connection_offered_does_not_stand_in_the_way_of_a_choice(place: Place) -> None:
+    await place.do(place.theirs.push, "a.md", b"first\n")
+    await place.connect(place.wanted(pull_request=True))
+    await place.home.write("a.md", "offered\n")
+    made = await place.home.snapshotter.snapshot(place.home.project)
+    assert (made.state, await place.do(place.theirs.head)) != ("done", made.commit)
+    [pull_request] = await place.do(place.theirs.get, "/pulls")
+    url = f"/repos/{place.theirs.full_name}/pulls/{pull_request['number']}/merge"
+    await place.do(place.theirs.request, "PUT", url, {})
+    await place.home.connecting.disconnect(place.home.project, ADMIN)
+    await place.home.write("a.md", "here\n")
+    await place.connect(take="theirs")
+    assert await place.files() == {"a.md": "offered\n"}
+
+
 # -- credentials
 
 
