@@ -13,6 +13,10 @@ export const discardChange = (project: string, path: string): Promise<unknown> =
 
 export const fetchStatus = (project: string): Promise<Status> => call(`${projectPath(project)}/status`);
 
+/** Null before the first. */
+export const newestSnapshot = async (project: string): Promise<Snapshot | null> =>
+  (await call<{ snapshots: Snapshot[] }>(`${projectPath(project)}/snapshots?limit=1`)).snapshots[0] ?? null;
+
 export const fetchSnapshots = async (project: string): Promise<Snapshot[]> =>
   (await call<{ snapshots: Snapshot[] }>(`${projectPath(project)}/snapshots`)).snapshots;
 

@@ -69,13 +69,143 @@ export interface Change {
 }
 
 export interface Status {
-  remote: { kind?: string; path?: string; repository?: string; branch?: string; clone?: string | null } | null;
+  remote: {
+    kind?: string;
+    path?: string;
+    repository?: string;
+    branch?: string;
+    clone?: string | null;
+    archived?: boolean;
+  } | null;
   head: string | null;
   uncommitted: number;
   conflicts: number;
+  /** Files that do not belong to what the project is connected to. */
+  outside?: number;
   state: "idle" | "running" | "pulling" | "committing" | "failed" | "conflicts";
   detail: string | null;
   next_commit_at: Time;
+  budget?: Budget | null;
+  watch?: Watch | null;
+  pull_requests?: WaitingFiles[];
+}
+
+/** What may still be asked of the host. */
+export interface Budget {
+  requests: number;
+  content: number;
+  resets_at: Time;
+  paused_until: Time;
+}
+
+/** When the branch was looked at for what others pushed, and when it will be. */
+export interface Watch {
+  last_look: Time;
+  next_look: Time;
+  last_webhook: Time;
+  by_webhook: boolean;
+}
+
+/** Files that another branch holds, with the pull request that brings them, where there is one. */
+export interface WaitingFiles {
+  branch: string;
+  files: number;
+  number: number | null;
+  url: string | null;
+  closed: boolean;
+}
+
+export type Take = "theirs" | "ours" | "merge";
+
+export interface Remote {
+  kind: "github" | "git";
+  repository: string;
+  branch: string;
+  folder: string;
+  patterns: string[];
+  pull_request: boolean;
+  /** It is the project's own repository, in the server's data directory. */
+  local: boolean;
+  clone: string;
+  credential: "token" | "app" | "server" | null;
+  installation: number | null;
+  connected_at: Time;
+  connected_by: Actor | null;
+}
+
+export interface WantedRemote {
+  kind: "github" | "git";
+  repository: string;
+  branch?: string;
+  folder?: string;
+  patterns?: string[];
+  token?: string;
+  installation?: number;
+  pull_request?: boolean;
+}
+
+export interface Pulled {
+  head: string | null;
+  merged: string[];
+  conflicts: string[];
+  state: "done" | "nothing" | "conflicts" | "failed" | "running";
+  detail: string;
+}
+
+export type ConnectedRemote = Remote & Pulled;
+
+/** Paths of what belongs; `choice`: somebody has to say what counts. */
+export interface RemotePreview {
+  new_here: string[];
+  new_there: string[];
+  equal: string[];
+  different: string[];
+  choice: boolean;
+  outside: string[];
+  uncommitted: number;
+  repository: string;
+  branch: string;
+  head: string | null;
+  new_branch: boolean;
+}
+
+export interface GitHub {
+  app: { name: string; owner: string; url: string; install: string; webhook: boolean; made_at: Time } | null;
+  /** The server has a token of its own, for root. */
+  server_token: boolean;
+  api: string;
+}
+
+/** What a browser posts to GitHub so that it makes an App. */
+export interface Manifest {
+  action: string;
+  manifest: Record<string, unknown>;
+}
+
+export interface Installation {
+  id: number;
+  account: string;
+  whole: boolean;
+  suspended: boolean;
+  may_commit: boolean;
+  url: string;
+  /** Whose admins may use it; null where somebody else than root asks. */
+  projects: string[] | null;
+}
+
+export interface Repository {
+  id: number;
+  name: string;
+  private: boolean;
+  archived: boolean;
+  default_branch: string;
+  may_commit: boolean;
+  pushed_at: Time;
+}
+
+export interface RepositoryPage {
+  repositories: Repository[];
+  cursor: string | null;
 }
 
 export interface Snapshot {

@@ -1,17 +1,18 @@
-/** The settings of a project: its name, who may come in, tokens for programs, how to clone it, and its end. */
+/** The settings of a project: where it is committed, who may come in, tokens for programs, its name, and its end. */
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { fetchStatus } from "../api/commits.ts";
 import { ApiError, messageOf } from "../api/http.ts";
 import { deleteProject, fetchProject, renameProject } from "../api/projects.ts";
 import { createToken, listInvites, listTokens, revokeInvite, revokeToken } from "../api/sharing.ts";
-import { type Actor, type Invite, nameOf, type Role, type Status, type Time, type Token } from "../api/types.ts";
+import { type Actor, type Invite, nameOf, type Role, type Time, type Token } from "../api/types.ts";
 import { ago, timeOf } from "../format.ts";
 import { go, hrefOf } from "../navigation.ts";
-import { cloneOf } from "../project/clone.ts";
 import { ExpiryField, InviteDialog, RoleField } from "../project/invite-dialog.tsx";
-import { canManage, mayReachServer } from "../session.ts";
+import { AppSection } from "../repository/app.tsx";
+import { fetchStanding, RepositorySection, type Standing } from "../repository/section.tsx";
+import { whatGitHubSaid } from "../repository/words.ts";
+import { canManage, me } from "../session.ts";
 import { Button, CopyField, Field, Loading } from "../ui/controls.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Message } from "../ui/shell.tsx";
@@ -22,7 +23,8 @@ import { DeleteDialog, NameDialog } from "./naming.tsx";
 type Asking = "rename" | "delete" | "invite" | "token" | null;
 
 export function SettingsPage({ project }: { project: string }) {
-  const status = useSignal<Status | null>(null);
+  const standing = useSignal<Standing | null>(null);
+  const notice = useSignal(whatGitHubSaid(new URLSearchParams(location.search).get("github")));
   const invites = useSignal<Invite[] | null>(null);
   const tokens = useSignal<Token[] | null>(null);
   const error = useSignal<ApiError | null>(null);
@@ -31,7 +33,7 @@ export function SettingsPage({ project }: { project: string }) {
     error.value = null;
     try {
       await fetchProject(project);
-      status.value = await fetchStatus(project);
+      standing.value = await fetchStanding(project);
       if (!canManage.value) return;
       [invites.value, tokens.value] = await Promise.all([listInvites(project), listTokens(project)]);
     } catch (thrown) {
@@ -40,6 +42,8 @@ export function SettingsPage({ project }: { project: string }) {
   };
   useEffect(() => {
     document.title = `Settings — ${project}`;
+    // What GitHub's redirect said is said once.
+    if (notice.value !== null) go({ page: "settings", project }, "replace");
     void load();
   }, [project]);
   const close = () => {
@@ -49,11 +53,12 @@ export function SettingsPage({ project }: { project: string }) {
     <ProjectFrame project={project} title="Settings" retry={() => void load()}>
       {error.value ? (
         <Trouble error={error.value} project={project} retry={() => void load()} />
-      ) : status.value === null ? (
+      ) : standing.value === null ? (
         <Loading what="the settings" />
       ) : (
         <>
-          <Clone status={status.value} />
+          <RepositorySection project={project} standing={standing} notice={notice} />
+          {me.value?.role === "root" && <AppSection project={project} />}
           {canManage.value ? (
             <>
               <Invites
@@ -119,47 +124,6 @@ function Trouble({ error, project, retry }: { error: ApiError; project: string; 
     <Message title="The settings could not be read" actions={<Button onClick={retry}>Try again</Button>}>
       <p>{error.message}</p>
     </Message>
-  );
-}
-
-function Clone({ status }: { status: Status }) {
-  const clone = cloneOf(status, mayReachServer());
-  const { remote } = status;
-  return (
-    <section class="setting" aria-label="Git">
-      <h2>Git</h2>
-      {clone?.command ? (
-        <>
-          <p>
-            Every commit is in a repository that you can clone
-            {clone.place && ", on the machine that the server runs on"}.
-          </p>
-          <CopyField label="Clone command" value={clone.command} />
-        </>
-      ) : (
-        <p>
-          {clone
-            ? "Every commit is in a repository on the server's machine. Whoever runs the server can clone it there, or give you a copy."
-            : "No repository can be cloned from here."}
-        </p>
-      )}
-      {remote?.branch && (
-        <p class="quiet">
-          Branch <code>{remote.branch}</code>
-          {remote.path && clone?.command && (
-            <>
-              {" "}
-              of <code>{remote.path}</code>
-            </>
-          )}
-          {status.head && (
-            <>
-              , at <code>{status.head.slice(0, 10)}</code>
-            </>
-          )}
-        </p>
-      )}
-    </section>
   );
 }
 
