@@ -28,11 +28,12 @@ from collab.errors import QuireError
 from collab.ids import ActorId, Path, ProjectId
 from collab.store.base import Change, Project, Store
 from snapshots import pushes
+from snapshots.carrier import Step
 from snapshots.packs import rules
 from snapshots.packs.refs import BRANCHES, Outcome, Update
 from snapshots.packs.verdict import Judged, Progress, PushLimits, Verdict
 from snapshots.plan import Foreseen, PushRefused
-from snapshots.puller import Pulled, Pushed
+from snapshots.puller import Pulled, Pushed, no_step
 from snapshots.remotes.base import BranchMoved, CommitSha
 from snapshots.serving import Incoming, Repository, Serving
 from snapshots.snapshotter import Snapshotter
@@ -73,14 +74,24 @@ class Wish:
 
 
 class Pushing:
+    """`step` is called with the name of each step that has just been passed (the tests die there)."""
+
     def __init__(
-        self, serving: Serving, snapshotter: Snapshotter, store: Store, bus: Bus, *, limits: PushLimits | None = None
+        self,
+        serving: Serving,
+        snapshotter: Snapshotter,
+        store: Store,
+        bus: Bus,
+        *,
+        limits: PushLimits | None = None,
+        step: Step = no_step,
     ) -> None:
         self._serving = serving
         self._snapshotter = snapshotter
         self._store = store
         self._bus = bus
         self._limits = limits or PushLimits()
+        self.step = step
 
     def looked(self, project: ProjectId) -> None:
         """Somebody has looked where to push."""
@@ -96,10 +107,16 @@ class Pushing:
                 await anyio.sleep(RENEWED)
 
         self._snapshotter.holds.hold(project, LOOKING)
+        raised: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(holding)
-            yield
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 - raised below, as itself and in no group
+                raised = error
             tasks.cancel_scope.cancel()
+        if raised is not None:
+            raise raised
 
     @contextlib.asynccontextmanager
     async def under_way(self, project: ProjectId) -> AsyncIterator[None]:
@@ -199,14 +216,17 @@ class _Push:
     async def _land(self, main: Update, along: Sequence[Update]) -> None:
         assert main.new is not None
         await self.incoming.keep()
+        self.pushing.step("push kept")
         head = CommitSha(main.new.hex())
         await self.pushing.commit([pushes.put(self.project.id, head, self._record(main))])
+        self.pushing.step("push recorded")
         moved: list[Update] = []
         try:
             for each in (*along, main):
                 if not await self.repository.update(each):
                     raise BranchMoved(_name(each.ref), None if each.old is None else CommitSha(each.old.hex()), None)
                 moved.append(each)
+                self.pushing.step("ref moved")
         except BaseException:
             with anyio.CancelScope(shield=True):
                 for each in reversed(moved):

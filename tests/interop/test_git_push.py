@@ -13,44 +13,12 @@ import pytest
 from dulwich import porcelain
 
 from tests.harness.server import ServerProcess
-from tests.interop.hosted import Hosted, run, token
-from tests.snapshots.git import commit_all, git
+from tests.interop.hosted import Clone, Hosted, events, files, put, run, status, token
+from tests.snapshots.git import git
 
 pytestmark = pytest.mark.anyio
 
 TEN = "".join(f"line {number}\n" for number in range(10))
-
-
-class Clone:
-    """Bob's."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.folder = folder
-
-    def write(self, **files: str | bytes | None) -> str:
-        """The commit; `a_md` is a.md, `d__a_md` is d/a.md, None deletes."""
-        for name, content in files.items():
-            place = self.folder / name.replace("__", "/").replace("_", ".")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if content is None:
-                place.unlink()
-            else:
-                place.write_bytes(content.encode() if isinstance(content, str) else content)
-        return commit_all(self.folder)
-
-    def push(self, *arguments: str) -> str:
-        """What git says; it must succeed."""
-        done = run(self.folder, "push", *arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stderr
-
-    def refused(self, *arguments: str) -> str:
-        done = run(self.folder, "push", *arguments)
-        assert done.returncode == 1, done.stderr
-        return done.stderr
-
-    def pull(self) -> None:
-        git(self.folder, "pull", "--quiet", "--no-edit", "--no-rebase")
 
 
 @pytest.fixture
@@ -70,24 +38,6 @@ def base(bob: Clone) -> Clone:
     bob.write(a_md=TEN, b_md="b\n", d__c_md="c\n")
     bob.push("--quiet")
     return bob
-
-
-def files(api: httpx.Client, project: str) -> dict[str, bytes]:
-    listed = api.get(f"/projects/{project}/files").raise_for_status().json()
-    return {each["path"]: api.get(f"/projects/{project}/files/{each['path']}").content for each in listed}
-
-
-def put(api: httpx.Client, project: str, path: str, text: str) -> None:
-    api.put(f"/projects/{project}/files/{path}?force", content=text.encode()).raise_for_status()
-
-
-def status(api: httpx.Client, project: str) -> dict[str, Any]:
-    return dict(api.get(f"/projects/{project}/status").raise_for_status().json())
-
-
-def events(api: httpx.Client, project: str, kind: str) -> list[dict[str, Any]]:
-    answer = api.get(f"/projects/{project}/events?kind={kind}", headers={"accept": "application/json"})
-    return list(answer.raise_for_status().json()["events"])
 
 
 # what is pushed is merged

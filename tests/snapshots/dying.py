@@ -4,9 +4,10 @@
     python -m tests.snapshots.dying FOLDER import SOURCE NUMBER
     python -m tests.snapshots.dying FOLDER pull STEP NUMBER
     python -m tests.snapshots.dying FOLDER connect TAKE NUMBER
+    python -m tests.snapshots.dying FOLDER push STEP NUMBER
 
 The snapshot dies at a step of the committer or of the remote; the import and the connecting before their commit of that number;
-the pull when it passes that step for that time.
+the pull when it passes that step for that time, and so does the push, of which `commit` is a step too: the process dies before it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from snapshots.places import Wanted
 from snapshots.sources import locate
 from tests.snapshots.git import commit_all, git
 from tests.snapshots.house import ALICE, Clock, House, house
+from tests.snapshots.pushes import pushed
 
 
 def die() -> None:
@@ -138,12 +140,40 @@ async def connect(root: pathlib.Path, take: str, number: int) -> None:
         await home.connecting.connect(home.project, wanted, cast(Take, take), Asker(ALICE, root=True))
 
 
+async def push(root: pathlib.Path, at: str, number: int) -> None:
+    counter = itertools.count(1)
+    armed = False
+
+    def step(name: str) -> None:
+        if armed and name == at and next(counter) == number:
+            die()
+
+    ten = "".join(f"line {line}\n" for line in range(10))
+    async with durable(root, step=step, number=number if at == "commit" else 0) as (home, dying):
+        for name, content in {"a.md": ten, "b.md": "b\n"}.items():
+            await home.write(name, content)
+        await home.snapshotter.snapshot(home.project)
+        await anyio.to_thread.run_sync(git, root, "clone", "--quiet", str(home.repository), "bob")
+        for name, content in {
+            "a.md": ten + "bob\n",
+            "new.md": "new\n",
+            **{f"f{each}.md": "f\n" for each in range(3)},
+        }.items():
+            (root / "bob" / name).write_text(content)
+        commit_all(root / "bob")
+        await home.write("a.md", "alice\n" + ten)
+        armed = dying.armed = True
+        await pushed(home, root / "bob", step=step)
+
+
 def main() -> None:
     root = pathlib.Path(sys.argv[1])
     if sys.argv[2] == "snapshot":
         anyio.run(snapshot, root, sys.argv[3])
     elif sys.argv[2] == "connect":
         anyio.run(connect, root, sys.argv[3], int(sys.argv[4]))
+    elif sys.argv[2] == "push":
+        anyio.run(push, root, sys.argv[3], int(sys.argv[4]))
     elif sys.argv[2] == "pull":
         anyio.run(pull, root, sys.argv[3], int(sys.argv[4]))
     else:
