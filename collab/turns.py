@@ -192,7 +192,7 @@ class Turns:
             return await self._new(wish, wish.content)
         if wish.create:
             raise Conflict(f"there is a file {paths.show(wish.path)} already", code="exists", field="path")
-        base = await self._base(row, wish.base) if wish.base is not None else None
+        base = await self.base(row, wish.base) if wish.base is not None else None
         if wish.delete:
             return _File(path=wish.path, row=row, delete=True, untouched=None if base is None else base.row.sha)
         content = await self._content(row, wish, base)
@@ -214,7 +214,7 @@ class Turns:
             await self._objects.put(object_key(text.blob_sha(content)), content)
         return _File(path=wish.to or wish.path, row=None, new=(content, mode))
 
-    async def _base(self, row: Row, base: str) -> File:
+    async def base(self, row: Row, base: str) -> File:
         """What the writer had read."""
         if is_position(base):
             return await self._contents.read_at(row, base)

@@ -35,6 +35,8 @@ from collab.store.base import (
     Row,
     Store,
 )
+from collab.suggestions import Suggestions
+from collab.tasks import Tasks
 from collab.tree import FILE_MODE, Tree, directories
 from collab.turns import Turns
 from collab.uncommitted import FileChange, Uncommitted
@@ -69,6 +71,8 @@ class Workspace:
         self.blame = Blame(store)
         self.comments = Comments(store, self.contents)
         self.turns = Turns(store, objects, rooms, self.contents, self._writing, self._tree, clock)
+        self.suggestions = Suggestions(store, self.contents, self.turns, clock)
+        self.tasks = Tasks(store, clock)
         self.ingest = Ingest(store, objects, rooms, self.contents, self._tree)
         self._uncommitted = Uncommitted(store, self.contents, self._tree, self._writing)
 

@@ -29,7 +29,9 @@ from web.api import (
     search,
     session,
     snapshots,
+    suggestions,
     system,
+    tasks,
     tokens,
     turns,
 )
@@ -49,6 +51,8 @@ NOUNS: Final = (
     history,
     restoring,
     comments,
+    suggestions,
+    tasks,
     changes,
     events,
     snapshots,
