@@ -3,6 +3,7 @@
     python -m tests.snapshots.dying FOLDER snapshot STEP
     python -m tests.snapshots.dying FOLDER import SOURCE NUMBER
     python -m tests.snapshots.dying FOLDER pull STEP NUMBER
+    python -m tests.snapshots.dying FOLDER aside STEP NUMBER
     python -m tests.snapshots.dying FOLDER connect TAKE NUMBER
     python -m tests.snapshots.dying FOLDER push STEP NUMBER
 
@@ -18,7 +19,7 @@ import os
 import pathlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import cast
 
 import anyio
@@ -27,8 +28,10 @@ from collab.ids import Path
 from collab.objects.folder import FolderObjects
 from collab.store.base import Append, Change, Committed, Store
 from collab.store.sqlite import open_store
+from snapshots import policies
 from snapshots.connecting import Asker, Take
 from snapshots.places import Wanted
+from snapshots.policies import Policies, Rule
 from snapshots.sources import locate
 from tests.snapshots.git import commit_all, git
 from tests.snapshots.house import ALICE, Clock, House, house
@@ -126,6 +129,36 @@ async def pull(root: pathlib.Path, at: str, number: int) -> None:
         await home.snapshotter.pull(home.project)
 
 
+async def aside(root: pathlib.Path, at: str, number: int) -> None:
+    """Dies at that step, or before that commit (`commit`)."""
+    armed = False
+
+    def step(name: str) -> None:
+        if armed and name == at:
+            die()
+
+    async with durable(root, step=step, number=number if at == "commit" else 0) as (home, dying):
+        rules = Policies((Rule("**", "branch"),))
+        await home.store.commit(changes=[policies.put(home.project.id, rules)])
+        bob = await clone(home, root, {"a.md": "one\n", "b.md": "one\n"})
+        for name in ("a.md", "b.md"):
+            (bob / name).write_text("bob\n")
+            await home.write(name, "alice\n")
+        commit_all(bob)
+        git(bob, "push", "--quiet")
+        armed = dying.armed = True
+        await home.snapshotter.pull(home.project)
+
+
+async def clone(home: House, root: pathlib.Path, files: Mapping[str, str]) -> pathlib.Path:
+    """Bob's, of these files."""
+    for name, content in files.items():
+        await home.write(name, content)
+    await home.snapshotter.snapshot(home.project)
+    await anyio.to_thread.run_sync(git, root, "clone", "--quiet", str(home.repository), "bob")
+    return root / "bob"
+
+
 HERE = {"same.md": "same\n", "other.md": "ours\n", "here.md": "here\n"}
 
 
@@ -174,6 +207,8 @@ def main() -> None:
         anyio.run(connect, root, sys.argv[3], int(sys.argv[4]))
     elif sys.argv[2] == "push":
         anyio.run(push, root, sys.argv[3], int(sys.argv[4]))
+    elif sys.argv[2] == "aside":
+        anyio.run(aside, root, sys.argv[3], int(sys.argv[4]))
     elif sys.argv[2] == "pull":
         anyio.run(pull, root, sys.argv[3], int(sys.argv[4]))
     else:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pathlib
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import anyio.to_thread
@@ -19,6 +22,7 @@ from tests.harness import faultproxy as fault
 from tests.harness.faultproxy import fault_proxy
 from tests.harness.github import GitHubServer
 from tests.harness.hubs import Time, hub_to
+from tests.snapshots.dying import durable
 from tests.snapshots.git import git
 from tests.snapshots.house import ALICE, House, house
 from tests.snapshots.pulls import TEN, Copy, committed, goes_out
@@ -155,3 +159,25 @@ async def test_on_github_there_is_a_pull_request(github: GitHubServer, tmp_path:
         assert (request["head"]["ref"], request["base"]["ref"]) == (decided.aside.branch, "main")
         assert "a.md" in request["body"]
         assert b"bob" in (await home.files())["a.md"]
+
+
+def run(root: pathlib.Path, *arguments: str) -> int:
+    command = [sys.executable, "-m", "tests.snapshots.dying", str(root), *arguments]
+    return subprocess.run(command, check=False, timeout=60).returncode
+
+
+@pytest.mark.parametrize(("step", "number"), [("put aside", 0), *(("commit", number) for number in range(1, 7))])
+async def test_killed_while_ours_goes_to_a_branch_it_is_there_once_in_the_end(
+    tmp_path: pathlib.Path, step: str, number: int
+) -> None:
+    """The six commits: who wrote, two conflicts, two that end, what was pulled."""
+    assert await anyio.to_thread.run_sync(run, tmp_path, "aside", step, str(number)) == -signal.SIGKILL
+    async with durable(tmp_path) as (home, _):
+        await home.snapshotter.pull(home.project)
+        assert await home.files() == {"a.md": b"bob\n", "b.md": b"bob\n"}
+        found = await conflicts.ended(home.store, home.project.id)
+        assert sorted((each.path, each.taken) for each in found) == [("a.md", "branch"), ("b.md", "branch")]
+        assert await conflicts.still_open(home.store, home.project.id) == []
+        (aside,) = {each.aside.branch for each in found if each.aside is not None}
+        assert git(home.repository, "rev-list", "--count", f"main..{aside}") == "1"
+        assert {git(home.repository, "show", f"{aside}:{name}") for name in ("a.md", "b.md")} == {"alice"}
