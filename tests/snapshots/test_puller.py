@@ -589,16 +589,21 @@ async def test_what_came_back_goes_on_being_pushed_to(home: House, bob: Copy) ->
     await goes_out(home)
 
 
-async def test_a_file_in_conflict_that_alice_deletes(home: House, bob: Copy) -> None:
+@pytest.mark.parametrize(("take", "left"), [("theirs", True), ("ours", False)])
+async def test_a_file_in_conflict_that_alice_deletes(home: House, bob: Copy, take: str, left: bool) -> None:
     await committed(home, a_md="one\n", b_md="b\n")
     row = await home.workspace.stat(home.project, Path("a.md"))
     bob.fresh().write("a.md", "bob\n").push()
     await home.write("a.md", "alice\n")
     await pull(home)
     await home.workspace.delete(home.project, Path("a.md"), ALICE)
-    await settle(home, "theirs")
-    assert (await home.workspace.stat(home.project, Path("a.md"))).id == row.id
-    assert (await home.files())["a.md"] == b"bob\n"
+    assert (await home.snapshotter.snapshot(home.project)).state == "nothing"
+    await settle(home, take)
+    assert ("a.md" in await home.files()) is left
+    if left:
+        assert (await home.workspace.stat(home.project, Path("a.md"))).id == row.id
+        assert (await home.files())["a.md"] == b"bob\n"
+        await home.write("b.md", "alice\n")
     await goes_out(home)
 
 

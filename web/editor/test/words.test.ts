@@ -65,6 +65,15 @@ test("names and kinds of things are said", () => {
   assert.match(whatHappened(taken), /moved it to b\.md in git, where b\.md stands here/);
 });
 
+test("a file that was deleted since has other ways out", () => {
+  const gone = conflict("modify/modify", { ours: null });
+  assert.match(whatHappened(gone), /deleted since/);
+  assert.deepEqual(
+    ways(gone).map((way) => way.label),
+    ["Leave it deleted", "Take what was pushed"],
+  );
+});
+
 test("what lost can be brought back, and what stands there cannot", () => {
   assert.deepEqual(canComeBack(conflict("modify/modify")), []);
   const theirs = conflict("modify/modify", {

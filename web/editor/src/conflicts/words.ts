@@ -20,6 +20,7 @@ export function whatHappened(conflict: Conflict): string {
   const who = nameOf(conflict.pushed_by) || "somebody";
   const { ours, theirs, blockers } = conflict;
   const there = theirs?.path ?? conflict.path;
+  if (deletedSince(conflict)) return `${who} changed it in git. It was changed here too, and deleted since.`;
   switch (conflict.kind) {
     case "modify/modify":
       return `The same lines were changed here and by ${who} in git.`;
@@ -44,10 +45,21 @@ export function whatHappened(conflict: Conflict): string {
   }
 }
 
+/** There is no file of ours any more to be held against theirs. */
+function deletedSince({ kind, state, ours, theirs, blockers }: Conflict): boolean {
+  const lines = kind === "modify/modify" || kind === "add/add" || kind === "binary";
+  return lines && state === "open" && ours === null && theirs !== null && blockers.length === 0;
+}
+
 /** In the order in which they are offered. */
 export function ways(conflict: Conflict): Way[] {
   const { ours, theirs, blockers, path } = conflict;
   const there = theirs?.path ?? path;
+  if (deletedSince(conflict))
+    return [
+      { take: "ours", label: "Leave it deleted", means: "It is deleted in git too, with the next commit." },
+      { take: "theirs", label: "Take what was pushed", means: "The file comes back, as it was pushed." },
+    ];
   const way = (take: Way["take"], label: string, means: string): Way => ({ take, label, means });
   switch (conflict.kind) {
     case "modify/modify":
