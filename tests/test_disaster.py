@@ -156,6 +156,49 @@ async def test_a_server_that_lost_its_disk_comes_back_with_what_was_saved_a_mome
         assert (await ok(api.get("/projects/notes/files/a.md"))).text == text
 
 
+async def test_what_the_backup_lacks_comes_back_once_with_those_who_hold_it(
+    spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str, proxy: Proxy
+) -> None:
+    """Typed by people and written by programs: who reads it holds both."""
+    server = spawn(**settings)
+    async with crowd() as people:
+        async with client(server) as api:
+            await ok(api.post("/projects", json={"name": "notes"}))
+            await ok(api.put("/projects/notes/files/a.md", content=b"one\ntwo\n"))
+            await all_is_shipped(api)
+            alice = await people.join(server, "notes", "a.md")
+            bob = await people.join(server, "notes", "a.md")
+            proxy.down = True
+            await alice.append("by alice\n")
+            await alice.saved()
+            read = await ok(api.get("/projects/notes/files/a.md"))
+            changed = "zero\n" + read.text
+            await ok(api.put("/projects/notes/files/a.md", content=changed, headers={"if-match": read.headers["etag"]}))
+            await bob.hears(lambda: str(bob) == changed, "what a program wrote")
+            await alice.hears(lambda: str(alice) == changed, "what a program wrote")
+            await bob.append("by bob\n")
+            await bob.saved()
+            everything = changed + "by bob\n"
+            await alice.hears(lambda: str(alice) == everything, "what bob wrote")
+        server.kill()
+        for peer in (alice, bob):
+            await peer.closed()
+        proxy.down = False
+        await from_the_bucket(server, place, settings)
+        server.restart()
+        async with client(server) as api:
+            assert (await ok(api.get("/projects/notes/files/a.md"))).text == "one\ntwo\n"
+            await alice.reconnect()
+            await alice.saved()
+            assert (await ok(api.get("/projects/notes/files/a.md"))).text == everything
+            await bob.reconnect()
+            await bob.append("and on\n")
+            await bob.saved()
+            await alice.hears(lambda: str(alice) == everything + "and on\n", "what bob writes now")
+            assert (await ok(api.get("/projects/notes/files/a.md"))).text == everything + "and on\n"
+            await verified(server)
+
+
 async def test_a_moment_between_two_edits_can_be_had_again_with_files_and_git_as_they_were(
     spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str, tmp_path: pathlib.Path
 ) -> None:

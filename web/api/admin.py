@@ -66,7 +66,7 @@ class LastCheck(msgspec.Struct, omit_defaults=True):
 
 
 class BackupStatus(msgspec.Struct):
-    """`state`: `off`, `beginning`, `shipping`, `behind` or `waiting`, and `detail` says why. `seconds_behind`: the age of the oldest
+    """`state`: `off`, `beginning`, `shipping`, `behind`, `waiting` or `offline`, and `detail` says why. `seconds_behind`: the age of the oldest
     edit that is not there; `moment`: the newest that is."""
 
     state: str
@@ -154,8 +154,9 @@ def _verify(services: Services, *, repair: bool) -> Work:
 def _check(backup: BackedUp) -> Work:
     async def work(tell: Tell) -> Line:
         async def checking(note: Callable[[Line], None]) -> Outcome:
-            with anyio.move_on_after(SETTLES_WITHIN):
-                await backup.shipper.flushed()
+            if backup.shipper.status().state != "offline":
+                with anyio.move_on_after(SETTLES_WITHIN):
+                    await backup.shipper.flushed()
             return await backup.checker.check(lambda said: note({"checking": said}))
 
         found = _last_check(await telling(tell, checking))

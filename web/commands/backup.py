@@ -97,6 +97,7 @@ _STATES: Final = {
     "beginning": "the first copy is being made.",
     "behind": "it is behind.",
     "waiting": "this server waits.",
+    "offline": "no server runs; what changes waits on disk for the next one.",
 }
 
 

@@ -27,7 +27,7 @@ def place(source: str) -> pathlib.Path | S3Place | None:
     if source.startswith("s3:"):
         return parse_place("SOURCE", source)
     folder = pathlib.Path(source)
-    shipped = (folder / "backup").is_dir() and not (folder / MANIFEST).exists()
+    shipped = (folder / "backup" / "copies").is_dir() and not (folder / MANIFEST).exists()
     return folder if shipped else None
 
 

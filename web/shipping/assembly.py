@@ -99,7 +99,7 @@ async def assemble(
             version=version("quire-server"),
             generation=cut.generation,
             number=cut.number,
-            at=cut.pinned.mark.at,
+            at=cut.at,
             made_at=clock(),
             epoch=epoch,
             page_size=pages.page_size,

@@ -60,6 +60,7 @@ class Cut:
     pinned: Pinned
     generation: int
     number: int
+    at: Millis
     repositories: Sequence[Repository]
 
 
@@ -84,7 +85,7 @@ class Collector:
         self.number = 0
         """Of the newest segment."""
         self.at = Millis(0)
-        """The time of the newest commit in it."""
+        """Its time."""
         self.off_since: Millis | None = clock()
         """Since when nothing could be restored that was committed later; None: a copy is there, and its segments follow."""
         self.broken = "there is no backup here yet"
@@ -97,13 +98,13 @@ class Collector:
             self._pages.stop()
             return
         try:
-            number, mark = await to_thread.run_sync(self._spool.newest, chain)
-        except Invalid as error:
+            number, at, mark = await to_thread.run_sync(self._spool.newest, chain)
+        except (Invalid, OSError) as error:
             self._pages.stop()
-            self.broken = error.message
+            self.broken = f"what waits on disk cannot be read: {error}"
             return
         if await self._pages.resume(mark):
-            self.chain, self.number, self.at = chain, number, mark.at
+            self.chain, self.number, self.at = chain, number, at
             self.off_since = None
         else:
             self.broken = "the database was changed while nobody followed it"
@@ -125,7 +126,7 @@ class Collector:
             try:
                 await to_thread.run_sync(self._repositories.record, changes, moves)
                 self.number, self.at = 0, pinned.mark.at
-                await self._put_chain(Chain(generation=generation, number=0, mark=pinned.mark))
+                await self._put_chain(Chain(generation=generation, number=0, mark=pinned.mark, at=self.at))
                 self._step("begun")
                 return await self._cut(pinned)
             except BaseException:
@@ -155,6 +156,7 @@ class Collector:
                         generation=cut.generation,
                         number=cut.number,
                         mark=cut.pinned.mark,
+                        at=cut.at,
                         copied=True,
                         copied_at=self._clock(),
                         size=size,
@@ -190,7 +192,7 @@ class Collector:
     async def _cut(self, pinned: Pinned) -> Cut:
         assert self.chain is not None
         repositories = await to_thread.run_sync(self._repositories.all)
-        return Cut(pinned, self.chain.generation, self.number, repositories)
+        return Cut(pinned, self.chain.generation, self.number, self.at, repositories)
 
     async def _put_chain(self, chain: Chain | None) -> None:
         await to_thread.run_sync(self._spool.put_chain, chain)
@@ -262,9 +264,10 @@ class Collector:
     ) -> None:
         assert gathered.mark is not None
         if gathered.pages or gathered.parts or changes:
+            at = gathered.mark.at if gathered.pages or gathered.parts else self._clock()
+            self.at = max(at, self.at)
             await self._write(chain, gathered, [each.repository for each in changes], part=0, mark=gathered.mark)
             self.number += 1
-            self.at = gathered.mark.at
             self._step("spooled")
         await to_thread.run_sync(self._repositories.record, changes, moves)
 
@@ -278,6 +281,7 @@ class Collector:
             parts=0 if part else gathered.parts,
             page_size=self._pages.page_size,
             mark=mark,
+            at=self.at,
             since=gathered.since,
             repositories=tuple(repositories),
         )

@@ -148,7 +148,7 @@ async def _follow(
     reached = _Reached(copy.generation, copy.number, copy.at)
     with file.open("r+b", buffering=0) as database:
         async for head, content in _segments(objects, reached):
-            if at is not None and head.mark.at > at:
+            if at is not None and head.at > at:
                 reached.next_is_later = True
                 break
             for part in range(1, head.parts + 1):
@@ -156,7 +156,7 @@ async def _follow(
             await _apply(database, content)
             await to_thread.run_sync(os.ftruncate, database.fileno(), head.mark.pages * head.page_size)
             reached.repositories += head.repositories
-            reached.number, reached.at = head.number, head.mark.at
+            reached.number, reached.at = head.number, head.at
             progress("segments", reached.number - copy.number, None)
         await to_thread.run_sync(os.fsync, database.fileno())
     return reached

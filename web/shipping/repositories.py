@@ -21,11 +21,13 @@ from typing import Final
 
 import msgspec
 
-from web.shipping.layout import GIT_PIECE, File, Repository, name_of
+from web.shipping.layout import GIT_PIECE, File, Repository, name_of, pack
 from web.shipping.spool import Spool
 
 CONTAINERS: Final = 40
 """Pieces of loose objects that a repository gathers before all of them are put into new ones."""
+LOOSE_TOGETHER: Final = 4 << 20
+"""Bytes of loose objects, or one that is larger, to a piece."""
 LOOKS: Final = 5
 """How often a repository is listed again because git packed it meanwhile."""
 
@@ -38,6 +40,25 @@ class Known(msgspec.Struct, frozen=True):
 
     repository: Repository
     loose: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Where one lies on disk, and how it is named in the backup."""
+
+    name: str
+    path: pathlib.Path
+    offset: int = 0
+    size: int = -1
+
+    def packed(self) -> bytes | None:
+        """As it goes into the store; None when it has been shipped meanwhile."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                return pack(file.read(self.size))
+        except FileNotFoundError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +110,13 @@ class Repositories:
             self._spool.drop(_note(name))
         self._known, self._seen = {}, {}
 
-    def waiting(self, repository: Repository) -> Iterator[tuple[str, bytes]]:
+    def waiting(self, repository: Repository) -> list[Piece]:
         """The pieces that are not shipped yet."""
-        for piece in repository.loose:
-            content = self._spool.read(f"loose-{piece}")
-            if content is not None:
-                yield piece, content
-        for name, file in repository.packs.items():
-            path = self._spool.folder / f"pack-{name}"
-            if path.exists():
-                yield from zip(file.pieces, _pieces(path), strict=True)
+        found = [Piece(name, self._spool.folder / f"loose-{name}") for name in repository.loose]
+        for each, file in repository.packs.items():
+            path = self._spool.folder / f"pack-{each}"
+            found += [Piece(name, path, number * GIT_PIECE, GIT_PIECE) for number, name in enumerate(file.pieces)]
+        return [piece for piece in found if piece.path.exists()]
 
     def shipped(self, repository: Repository) -> None:
         for piece in repository.loose:
@@ -216,7 +234,7 @@ def _together(folder: pathlib.Path, names: Sequence[str]) -> Iterator[bytes]:
     for name in names:
         gathered[name] = (folder / "objects" / name).read_bytes()
         size += len(gathered[name])
-        if size >= GIT_PIECE:
+        if size >= LOOSE_TOGETHER:
             yield msgspec.msgpack.encode(gathered)
             gathered, size = {}, 0
     if gathered:

@@ -37,8 +37,8 @@ _PAGE_ONE: Final = 1
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """`mark`: the moment at which it ends; `since`: when the first commit in it was made; `parts`: how many came before;
-    `repositories`: those that have changed."""
+    """`mark`: where it ends, in the database; `at`: the time of that, or of the look at repositories if nothing else has changed;
+    `since`: when the first commit in it was made; `parts`: how many came before; `repositories`: those that have changed."""
 
     generation: int
     number: int
@@ -46,6 +46,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     parts: int = 0
     page_size: int
     mark: Mark
+    at: Millis
     since: Millis
     repositories: tuple[Repository, ...] = ()
 

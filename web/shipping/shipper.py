@@ -25,6 +25,7 @@ import anyio
 import structlog
 from anyio import to_thread
 
+from collab.crowd import each
 from collab.errors import Invalid, NotFound, QuireError, Stale, Unavailable
 from collab.ids import Millis
 from collab.objects.base import ObjectStore
@@ -34,7 +35,7 @@ from web.shipping.carrier import Carrier
 from web.shipping.collector import Collector, Cut, Step, no_step
 from web.shipping.layout import GIT, Copy, Owner, Repository
 from web.shipping.lease import RENEW, Lease, Lost, described
-from web.shipping.repositories import Repositories
+from web.shipping.repositories import Piece, Repositories
 from web.shipping.spool import Spool, SpoolFailed, Waiting
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,8 @@ BEHIND: Final = 8
 BEHIND_PACE: Final = 10.0
 LEAST_SEGMENTS: Final = 64 << 20
 """Bytes of segments below which no copy is made because of them alone."""
+PIECES_AT_ONCE: Final = 4
+"""Pieces of a repository on their way side by side: each is held in memory."""
 SPARE: Final = 256 << 20
 """Bytes that a copy leaves free on the disk."""
 COPY: Final = "copy.sqlite"
@@ -67,7 +70,7 @@ class Pace:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """`state`: `beginning` (the first copy is being made), `shipping`, `behind` (something failed, see `detail`), `waiting` (another
-    server ships there). `seconds`: how old the oldest commit is that is not there; `bytes`: how much waits on disk; `files`: how many that
+    server ships there), `offline` (no server runs, and changes wait for one). `seconds`: how old the oldest commit is that is not there; `bytes`: how much waits on disk; `files`: how many that
     are not text wait to be brought; `copied_at`: when
     the last copy was made; `at`: the time of the newest commit that is there."""
 
@@ -165,6 +168,7 @@ class Shipper:
         self._shipped: tuple[int, Millis] | None = None
         self._bytes_since_copy = 0
         self._copying = anyio.Lock()
+        self._counting = anyio.Lock()
         collector.on_broken = self._wake_copier
 
     # -- what others ask
@@ -233,7 +237,11 @@ class Shipper:
         while True:
             began = anyio.current_time()
             look = began - looked_at >= LOOK_EVERY
-            await self._collect(look=look)
+            try:
+                await self._collect(look=look)
+            except Exception:
+                log.exception("what changes could not be collected for the backup")
+                await self._collector.give_up("by a fault of ours: see the log")
             looked_at = began if look else looked_at
             pace = BEHIND_PACE if len(self._waiting) >= BEHIND else self._pace.lag / 2
             await anyio.sleep(max(0.0, began + pace - anyio.current_time()))
@@ -336,7 +344,7 @@ class Shipper:
         self._step("segment shipped")
         self._bytes_since_copy += len(content)
         if which.last:
-            self._shipped = (which.number, head.mark.at)
+            self._shipped = (which.number, head.at)
             self._observer.shipped(max(0, self._clock() - head.since) / 1000, len(content))
         if self._copy_due() <= 0:
             self._wake_copier()
@@ -360,23 +368,35 @@ class Shipper:
             await self._collector.give_up(why)
 
     async def _ship_repository(self, repository: Repository) -> None:
+        async def put(piece: Piece) -> None:
+            content = await to_thread.run_sync(piece.packed)
+            if content is not None:
+                await self._objects.put(GIT + piece.name, content)
+
         async with self._shipping_git:
-            pieces = self._repositories.waiting(repository)
-            while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
-                name, content = piece
-                await self._objects.put(GIT + name, await to_thread.run_sync(layout.pack, content))
+            pieces = await to_thread.run_sync(self._repositories.waiting, repository)
+            await each(pieces, put, at_once=PIECES_AT_ONCE)
             await to_thread.run_sync(self._repositories.shipped, repository)
 
     async def _recount(self) -> None:
         def count() -> tuple[list[Waiting], int, Millis | None]:
             found = self._spool.segments()
-            try:
-                since = self._spool.head(found[0]).since if found else None
-            except Invalid:
-                since = Millis(0)
-            return found, self._spool.size(), since
+            return found, self._spool.size(found), self._first(found)
 
-        self._waiting, self._waiting_bytes, self._since = await to_thread.run_sync(count)
+        async with self._counting:
+            while True:
+                try:
+                    self._waiting, self._waiting_bytes, self._since = await to_thread.run_sync(count)
+                    return
+                except FileNotFoundError:  # it was shipped since it was listed
+                    continue
+
+    def _first(self, waiting: Sequence[Waiting]) -> Millis | None:
+        """When the oldest commit was made that waits. That a segment is damaged is found out when it is shipped."""
+        try:
+            return self._spool.head(waiting[0]).since if waiting else None
+        except Invalid:
+            return self._clock()
 
     # -- the lease
 
@@ -507,6 +527,8 @@ class Shipper:
         return max(0, now - self._oldest(now)) / 1000
 
     def _state(self) -> str:
+        if not self._online:
+            return "offline"
         if self._lease.owner is None and self._other is not None:
             return "waiting"
         if self._failure or self._copy_failure or (self.carrier is not None and self.carrier.failure):

@@ -15,7 +15,7 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -40,12 +40,13 @@ class SpoolFailed(QuireError):
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
-    """A generation that began, or was copied, at `mark`, the end of segment `number`. Until it is `copied`, nobody can restore
+    """A generation that began, or was copied, at `mark`, the end of segment `number`, whose time is `at`. Until it is `copied`, nobody can restore
     from it. `size`: bytes of that copy."""
 
     generation: int
     number: int
     mark: Mark
+    at: Millis
     copied: bool = False
     copied_at: Millis = Millis(0)
     size: int = 0
@@ -82,9 +83,9 @@ class Spool:
         found = (_NAME.fullmatch(each.name) for each in self.folder.iterdir())
         return sorted(waiting(int(each[1]), int(each[2]), int(each[3])) for each in found if each)
 
-    def size(self) -> int:
-        """Bytes of the segments."""
-        return sum((self.folder / each.name).stat().st_size for each in self.segments())
+    def size(self, which: Sequence[Waiting]) -> int:
+        """Bytes of these segments."""
+        return sum((self.folder / each.name).stat().st_size for each in which)
 
     def put(self, which: Waiting, content: bytes) -> None:
         self.write(which.name, content)
@@ -125,10 +126,10 @@ class Spool:
         for name in (_CHAIN, _SHIPPED):
             (self.folder / name).unlink(missing_ok=True)
 
-    def newest(self, chain: Chain) -> tuple[int, Mark]:
-        """The number of the last segment of the chain, and where it ends. `Invalid` when it is damaged."""
-        found = [(head.number, head.mark) for head in self._heads() if head.generation == chain.generation]
-        return max([(chain.number, chain.mark), *found], key=lambda each: each[0])
+    def newest(self, chain: Chain) -> tuple[int, Millis, Mark]:
+        """The number of the last segment of the chain, its time, and where it ends. `Invalid` when it is damaged."""
+        found = [(head.number, head.at, head.mark) for head in self._heads() if head.generation == chain.generation]
+        return max([(chain.number, chain.at, chain.mark), *found], key=lambda each: each[0])
 
     def _heads(self) -> Iterator[Head]:
         names = [each.name for each in self.segments() if each.last][-1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import random
 import shutil
 import sqlite3
 
@@ -163,6 +164,31 @@ async def test_packs_travel_as_they_are_and_once(
     await restored(objects, tmp_path / "again")
     assert head(tmp_path / "again") == made
     assert list((tmp_path / "again" / "git" / "notes.git" / "objects" / "pack").glob("*.pack"))
+
+
+async def test_what_is_larger_than_a_piece_is_whole(
+    folder: pathlib.Path, objects: FaultyObjects, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large loose object is a piece of its own, a large pack has many."""
+    monkeypatch.setattr(repositories, "GIT_PIECE", 10_000)
+    async with office(folder, objects) as alice:
+        await commit(alice, 1)
+        await alice.shipped()
+        segments = alice.shipper.status().segment
+        clone = tmp_path / "clone"
+        git(tmp_path, "clone", "--quiet", str(folder / "git" / "notes.git"), str(clone))
+        (clone / "large.bin").write_bytes(random.Random(1).randbytes(100_000))
+        pushed = commit_all(clone)
+        git(clone, "push", "--quiet", "origin", "HEAD:main")
+        await auntil(lambda: alice.shipper.status().segment > segments, "the push is noticed")
+        await alice.shipped()
+        await restored(objects, tmp_path / "loose")
+        assert head(tmp_path / "loose") == pushed
+        await anyio.to_thread.run_sync(git, folder / "git" / "notes.git", "gc", "--quiet", "--prune=now")
+        made = await commit(alice, 2)
+        await alice.shipped()
+    await restored(objects, tmp_path / "packed")
+    assert head(tmp_path / "packed") == made
 
 
 async def test_many_small_commits_do_not_pile_up(

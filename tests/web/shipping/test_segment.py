@@ -18,7 +18,15 @@ SIZE = 512
 def head(number: int = 1) -> Head:
     mark = Mark(b"saltsalt", 7, 99, 10, Millis(5))
     repository = Repository(name="notes.git", small={"HEAD": b"ref: refs/heads/main\n"}, loose=("ab" * 32,))
-    return Head(generation=3, number=number, page_size=SIZE, mark=mark, since=Millis(4), repositories=(repository,))
+    return Head(
+        generation=3,
+        number=number,
+        page_size=SIZE,
+        mark=mark,
+        at=Millis(6),
+        since=Millis(4),
+        repositories=(repository,),
+    )
 
 
 def page(*filled: int) -> bytes:
