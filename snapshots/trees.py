@@ -71,6 +71,21 @@ def walk(root: TreeSha, read: ReadTree) -> Iterator[tuple[Path, TreeEntry]]:
                 yield paths.from_bytes(prefix + name), entry
 
 
+def below(root: TreeSha, folder: str, read: ReadTree) -> Iterator[tuple[Path, TreeEntry]]:
+    """Every file below a folder, with its whole path; where a file stands at it or above it, that one."""
+    at, sha = b"", root
+    for name in paths.to_bytes(folder).split(b"/"):
+        entry = parse(read(sha)).get(name)
+        if entry is None:
+            return
+        if entry.mode != DIRECTORY:
+            yield paths.from_bytes(at + name), entry
+            return
+        at, sha = at + name + b"/", TreeSha(entry.sha)
+    for path, entry in walk(sha, read):
+        yield paths.from_bytes(at + paths.to_bytes(path)), entry
+
+
 def tree_of(files: Mapping[Path, TreeEntry]) -> TreeSha:
     """The SHA of the tree that holds exactly these files."""
     return rebuild(None, files, (), _nothing_to_read).root

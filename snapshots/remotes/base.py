@@ -100,6 +100,10 @@ class GitRemote(Protocol):
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
         """Every file of a commit, recursively, submodules and symlinks included."""
 
+    async def tree_below(self, commit: CommitSha, folder: str) -> Mapping[Path, TreeEntry]:
+        """Those of `tree` that stand below a folder; where a file stands at it or above it, that one. What it costs follows
+        what lies there, and not the whole repository."""
+
     async def tree_sha(self, commit: CommitSha) -> TreeSha: ...
 
     def blobs(self, shas: Sequence[BlobSha]) -> AsyncIterator[tuple[BlobSha, bytes]]:

@@ -47,7 +47,7 @@ from snapshots.remotes.github_calls import quoted
 from snapshots.remotes.github_hub import Answer
 from snapshots.remotes.github_reasons import why
 from snapshots.remotes.github_repository import Repository
-from snapshots.remotes.github_tree import Builder, EmptyRepository, Refused, listing
+from snapshots.remotes.github_tree import Builder, EmptyRepository, Listing, Refused, below, listing
 from snapshots.remotes.refusals import FilesRefused, RemoteUnreachable
 
 LAG: Final = 60_000
@@ -161,12 +161,11 @@ class GitHubRemote:
         async with self._hub.session():
             found = await listing(self.repository, await self._tree_sha(commit))
             self._listed = commit, len(found.files)
-            if found.lossy:
-                raise Invalid(
-                    f"{self.repository.facts.name} has files whose names are not UTF-8, which GitHub's API cannot carry: "
-                    "rename them, or connect to it as a plain git repository"
-                )
-            return found.files
+            return self._exact(found)
+
+    async def tree_below(self, commit: CommitSha, folder: str) -> Mapping[Path, TreeEntry]:
+        async with self._hub.session():
+            return self._exact(await below(self.repository, await self._tree_sha(commit), folder))
 
     async def tree_sha(self, commit: CommitSha) -> TreeSha:
         async with self._hub.session():
@@ -234,6 +233,14 @@ class GitHubRemote:
         """Nothing is held open between operations; waits for the commit that runs."""
         async with self._lock:
             return
+
+    def _exact(self, found: Listing) -> Mapping[Path, TreeEntry]:
+        if found.lossy:
+            raise Invalid(
+                f"{self.repository.facts.name} has files whose names are not UTF-8, which GitHub's API cannot carry: "
+                "rename them, or connect to it as a plain git repository"
+            )
+        return found.files
 
     # Where the branch stands.
 

@@ -73,6 +73,20 @@ async def listing(repository: Repository, root: TreeSha) -> Listing:
     return Listing(files, lossy, hollow)
 
 
+async def below(repository: Repository, root: TreeSha, folder: str) -> Listing:
+    """Of one folder, with whole paths; where a file stands at it or above it, that one."""
+    at, sha = "", root
+    for name in folder.split("/"):
+        files, directories = calls.listed((await _get(repository, sha, recursive=False))["tree"])
+        if (file := files.get(Path(name))) is not None:
+            return Listing({Path(at + name): file})
+        if name not in directories:
+            return Listing({})
+        at, sha = f"{at}{name}/", directories[name]
+    found = await listing(repository, sha)
+    return Listing({Path(at + path): each for path, each in found.files.items()}, found.lossy, found.hollow)
+
+
 async def _recursive(repository: Repository, sha: TreeSha) -> Mapping[Path, TreeEntry] | None:
     """In one request; None when that did not bring all of it as it is."""
     found = await _get(repository, sha, recursive=True)

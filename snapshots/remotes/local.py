@@ -128,6 +128,9 @@ class LocalRemote:
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
         return await self._run(lambda: self._read_tree(commit))
 
+    async def tree_below(self, commit: CommitSha, folder: str) -> Mapping[Path, TreeEntry]:
+        return await self._run(lambda: self._read_below(commit, folder))
+
     async def tree_sha(self, commit: CommitSha) -> TreeSha:
         return await self._run(lambda: self._tree_sha(commit))
 
@@ -307,6 +310,10 @@ class LocalRemote:
     def _read_tree(self, commit: CommitSha) -> dict[Path, TreeEntry]:
         with self._objects() as store:
             return tree_in(store, commit)
+
+    def _read_below(self, commit: CommitSha, folder: str) -> dict[Path, TreeEntry]:
+        with self._objects() as store:
+            return dict(trees.below(tree_sha_in(store, commit), folder, lambda sha: raw_in(store, sha)))
 
     def _tree_sha(self, commit: CommitSha) -> TreeSha:
         with self._objects() as store:

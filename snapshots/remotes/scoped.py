@@ -65,7 +65,7 @@ class ScopedRemote:
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
         inside: dict[Path, TreeEntry] = {}
         outside: dict[Path, TreeEntry] = {}
-        for path, entry in (await self.inner.tree(commit)).items():
+        for path, entry in (await self._all(commit)).items():
             here = self.scope.here(path)
             if here is None:
                 outside[path] = entry
@@ -73,6 +73,16 @@ class ScopedRemote:
                 inside[here] = entry
         self._outside = commit, outside
         return inside
+
+    async def tree_below(self, commit: CommitSha, folder: str) -> Mapping[Path, TreeEntry]:
+        found = await self.inner.tree_below(commit, self.scope.there(Path(folder)))
+        return {here: each for path, each in found.items() if (here := self.scope.here(path)) is not None}
+
+    async def _all(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
+        """Nothing outside of the folder can be in the way of anything but what stands above it."""
+        if not self.scope.folder:
+            return await self.inner.tree(commit)
+        return await self.inner.tree_below(commit, self.scope.folder)
 
     async def tree_sha(self, commit: CommitSha) -> TreeSha:
         """Of the whole repository: what git calls the commit's."""

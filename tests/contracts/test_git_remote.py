@@ -212,6 +212,17 @@ async def test_a_commit_that_merges_another_is_built_on_its_tree(remote: GitRemo
     assert git(repository, "fsck", "--strict", "--full") == ""
 
 
+async def test_a_folder_is_listed_without_the_rest(remote: GitRemote) -> None:
+    made = await commit(remote, None, {"a/b/c.txt": b"c", "a/b/d/e.txt": b"e", "a/bc": b"x", "f": b"f"})
+    assert await remote.tree_below(made.commit, "a/b") == {
+        Path("a/b/c.txt"): TreeEntry(blob_sha(b"c"), FILE),
+        Path("a/b/d/e.txt"): TreeEntry(blob_sha(b"e"), FILE),
+    }
+    assert await remote.tree_below(made.commit, "a/none") == {}
+    file = {Path("f"): TreeEntry(blob_sha(b"f"), FILE)}
+    assert await remote.tree_below(made.commit, "f") == await remote.tree_below(made.commit, "f/g/h") == file
+
+
 async def test_another_branch_begins_at_a_commit_and_goes_its_own_way(remote: GitRemote) -> None:
     first = await commit(remote, None, {"a": b"1"})
     other = remote.on("quire/edits")

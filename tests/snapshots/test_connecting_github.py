@@ -304,3 +304,23 @@ async def test_a_project_that_is_deleted_leaves_the_repository_alone(place: Plac
     await place.home.snapshotter.forget(place.home.project.id)
     assert await place.there() == {"a.md"}
     assert await connections.connections(place.home.store) == {}
+
+
+async def test_a_folder_of_a_large_repository_costs_what_the_folder_does(place: Place) -> None:
+    """What lies beside it is never listed, however often somebody pushes there."""
+    for name in ("docs/en/a.md", "src/deep/c.c"):
+        await place.do(place.theirs.push, name, b"theirs\n")
+    await place.connect(place.wanted(scope=Scope("docs/en")))
+    place.proxy.clear()
+    await place.do(place.theirs.push, "src/deep/d.c", b"theirs\n")
+    await place.home.snapshotter.pull(place.home.project)
+    await place.home.write("b.md", "b\n")
+    assert (await place.home.snapshotter.snapshot(place.home.project)).state == "done"
+    listed = [each for each in place.proxy.requests if each.startswith("GET /git/trees/") and "recursive" in each]
+    whole = [place.theirs.get(f"/git/commits/{sha}")["tree"]["sha"] for sha in await commits(place)]
+    assert not any(tree in each for each in listed for tree in whole)
+
+
+async def commits(place: Place) -> list[str]:
+    found = await place.do(place.theirs.get, "/commits")
+    return [each["sha"] for each in found]
