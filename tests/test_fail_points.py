@@ -1,0 +1,62 @@
+"""Every named step of snapshots and pulls has a test in which a real process is killed there: found in the source, and held
+against the tests."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+from collections.abc import Iterator
+from typing import Final
+
+HERE: Final = pathlib.Path(__file__).parent
+SOURCE: Final = HERE.parent / "snapshots"
+
+KILLED_IN: Final = (
+    "snapshots/test_kill.py",
+    "snapshots/test_kill_connecting.py",
+    "snapshots/test_kill_elsewhere.py",
+    "snapshots/test_kill_objects.py",
+    "snapshots/test_pull_faults.py",
+)
+"""Where steps are the parameters of a test that ends a process with SIGKILL."""
+
+ANOTHER_WAY: Final = {
+    "switched": "test_kill_connecting.py kills before every commit to the store, this one's neighbours included",
+    "prepared": "the same",
+}
+
+
+def named(file: pathlib.Path) -> Iterator[str]:
+    """`self._step("...")`, wherever it is called."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in ("_step", "step"):
+            [name] = node.args
+            assert isinstance(name, ast.Constant), f"{file}:{node.lineno}: a step is named where it is passed"
+            yield str(name.value)
+
+
+def steps() -> set[str]:
+    return {name for file in sorted(SOURCE.rglob("*.py")) for name in named(file)}
+
+
+def constants(file: pathlib.Path) -> set[str]:
+    """Strings in its tuples and lists, which parametrise its tests."""
+    inside = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Tuple | ast.List)]
+    return {
+        each.value
+        for node in inside
+        for each in node.elts
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    }
+
+
+def test_there_are_steps_to_be_killed_at() -> None:
+    assert {"journalled", "branch moved", "path pulled", "pull recorded", "head moved"} <= steps()
+
+
+def test_every_named_step_has_a_test_that_kills_there() -> None:
+    killed = set().union(*(constants(HERE / file) for file in KILLED_IN))
+    for file in KILLED_IN:
+        assert "signal.SIGKILL" in (HERE / file).read_text(), f"{file} kills nobody"
+    assert steps() - killed - set(ANOTHER_WAY) == set(), "these steps have no test that kills the process there"
+    assert set(ANOTHER_WAY) <= steps(), "these are steps no more"
