@@ -11,15 +11,6 @@ from typing import Final
 HERE: Final = pathlib.Path(__file__).parent
 SOURCE: Final = HERE.parent / "snapshots"
 
-KILLED_IN: Final = (
-    "snapshots/test_kill.py",
-    "snapshots/test_kill_connecting.py",
-    "snapshots/test_kill_elsewhere.py",
-    "snapshots/test_kill_objects.py",
-    "snapshots/test_pull_faults.py",
-)
-"""Where steps are the parameters of a test that ends a process with SIGKILL."""
-
 ANOTHER_WAY: Final = {
     "switched": "test_kill_connecting.py kills before every commit to the store, this one's neighbours included",
     "prepared": "the same",
@@ -39,15 +30,17 @@ def steps() -> set[str]:
     return {name for file in sorted(SOURCE.rglob("*.py")) for name in named(file)}
 
 
-def constants(file: pathlib.Path) -> set[str]:
-    """Strings in its tuples and lists, which parametrise its tests."""
-    inside = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Tuple | ast.List)]
-    return {
-        each.value
-        for node in inside
-        for each in node.elts
-        if isinstance(each, ast.Constant) and isinstance(each.value, str)
-    }
+def killers() -> list[pathlib.Path]:
+    """Test modules in which a process must end with SIGKILL."""
+    return [file for file in sorted(HERE.rglob("test_*.py")) if "== -signal.SIGKILL" in file.read_text()]
+
+
+def parameters(file: pathlib.Path) -> set[str]:
+    """Strings in its tuples, of which its tests are made."""
+    elements = [
+        each for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Tuple) for each in node.elts
+    ]
+    return {each.value for each in elements if isinstance(each, ast.Constant) and isinstance(each.value, str)}
 
 
 def test_there_are_steps_to_be_killed_at() -> None:
@@ -55,8 +48,6 @@ def test_there_are_steps_to_be_killed_at() -> None:
 
 
 def test_every_named_step_has_a_test_that_kills_there() -> None:
-    killed = set().union(*(constants(HERE / file) for file in KILLED_IN))
-    for file in KILLED_IN:
-        assert "signal.SIGKILL" in (HERE / file).read_text(), f"{file} kills nobody"
+    killed = set().union(*map(parameters, killers()))
     assert steps() - killed - set(ANOTHER_WAY) == set(), "these steps have no test that kills the process there"
     assert set(ANOTHER_WAY) <= steps(), "these are steps no more"

@@ -193,7 +193,8 @@ COMMITS = 10
 """Of a push of five files: its record, one for each file with what it tells of, and that it is pulled."""
 
 STEPS = (
-    *((step, 1) for step in ("push planned", "push kept", "ref moved", "push landed", "every path pulled")),
+    *((step, 1) for step in ("push planned", "push kept", "push recorded", "ref moved", "push landed")),
+    ("every path pulled", 1),
     *(("commit", number) for number in range(1, COMMITS + 1)),
 )
 
