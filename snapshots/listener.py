@@ -14,6 +14,7 @@ What it promises
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -162,6 +163,9 @@ class Listener:
                 if found is None or await self._is_ours(found, hint):
                     return
                 try:
+                    if hint.kind != "push":
+                        with suppress(QuireError):  # the pull says the same, and keeps it for the status
+                            await self._snapshotter.refresh(found)
                     pulled = await self._snapshotter.pull(found)
                 except QuireError as error:
                     # It is in the status, and the schedule tries again.

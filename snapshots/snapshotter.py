@@ -243,6 +243,8 @@ class Snapshotter:
         held_back, waiting = stand.held_back(), stand.waiting()
         due = self._rounds.due_at(project.id) if stand.changed else None
         left = remote.hosted.left() if remote.hosted is not None else None
+        if not failure and remote.hosted is not None:
+            failure = remote.hosted.obstacle()
         return Status(
             remote=remote.described(),
             head=head,
@@ -314,6 +316,12 @@ class Snapshotter:
             return newest.detail
         gone = head is None and branch.commit is not None and (newest is None or newest.state != "running")
         return what_to_do(BranchMoved(remote.branch, journal.known(branch), head), remote) if gone else ""
+
+    async def refresh(self, project: Project) -> None:
+        """Something happened to the repository elsewhere: the status follows."""
+        hosted = (await self._remote(project)).hosted
+        if hosted is not None:
+            await hosted.refresh()
 
     async def _remote(self, project: Project) -> GitRemote:
         remote = await self.remotes.of(project)

@@ -156,6 +156,12 @@ class Hosted(Protocol):
     async def pull_request(self, number: int) -> PullRequest | None:
         """As it is now; None: there is none of that number."""
 
+    async def refresh(self) -> None:
+        """Asks what the repository is called by now, and whether it takes commits."""
+
+    def obstacle(self) -> str:
+        """Why it takes none, by what its host said last; "" when nothing is in the way. Asks nobody."""
+
     def left(self) -> Left:
         """What may still be asked for, and whether all of it waits."""
 

@@ -46,7 +46,7 @@ from snapshots.remotes.base import (
 from snapshots.remotes.github_calls import quoted
 from snapshots.remotes.github_hub import Answer
 from snapshots.remotes.github_reasons import why
-from snapshots.remotes.github_repository import Repository
+from snapshots.remotes.github_repository import Repository, archived
 from snapshots.remotes.github_tree import Builder, EmptyRepository, Listing, Refused, below, listing
 from snapshots.remotes.refusals import FilesRefused, RemoteUnreachable
 
@@ -102,6 +102,14 @@ class GitHubRemote:
     @property
     def account(self) -> int:
         return id(self._hub)
+
+    async def refresh(self) -> None:
+        async with self._hub.session():
+            await self.repository.verify()
+
+    def obstacle(self) -> str:
+        facts = self.repository.facts
+        return archived(facts.name).message if facts.archived else ""
 
     def left(self) -> Left:
         return self._hub.left()

@@ -35,7 +35,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 HEADS: Final = "refs/heads/"
 
 _SIGNED: Final = re.compile(r"sha256=([0-9a-f]{64})")
-_DELIVERY: Final = re.compile(r"[0-9A-Za-z-]{8,64}")
+_DELIVERY: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 _NOWHERE: Final = re.compile(r"0*")
 
 

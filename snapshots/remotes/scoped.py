@@ -177,6 +177,12 @@ class _ScopedHost:
     async def pull_request(self, number: int) -> PullRequest | None:
         return await self._hosted.pull_request(number)
 
+    async def refresh(self) -> None:
+        await self._hosted.refresh()
+
+    def obstacle(self) -> str:
+        return self._hosted.obstacle()
+
     def left(self) -> Left:
         return self._hosted.left()
 

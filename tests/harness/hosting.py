@@ -185,6 +185,12 @@ class Account:
         self._host.pulls.append(made)
         return self._told(made)
 
+    async def refresh(self) -> None:
+        self._remote._ask("refresh")
+
+    def obstacle(self) -> str:
+        return ""
+
     async def pull_request(self, number: int) -> PullRequest | None:
         self._remote._ask(f"pull request {number}")
         await anyio.lowlevel.checkpoint()

@@ -69,7 +69,7 @@ def test_nothing_holds_without_a_secret_of_ours() -> None:
     assert not checked.holds()
 
 
-@pytest.mark.parametrize("given_", [None, "", "a b c d e f g h", "../../../etc", "x" * 65, "1234567", "12345678\n"])
+@pytest.mark.parametrize("given_", [None, "", "a b c d e f g h", "../../../etc", "x" * 65, "12345678\n"])
 def test_what_is_no_id_of_a_delivery_is_refused(given_: str | None) -> None:
     with pytest.raises(Invalid):
         delivery(given_)
