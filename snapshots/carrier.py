@@ -16,13 +16,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-import msgspec
 import structlog
 
 from collab import actors, bases, conflicts, crowd, paths
 from collab.bus.base import Bus
-from collab.conflicts import ConflictKind, FileConflict, Policy
-from collab.errors import Conflict, PathTaken, Quarantined, QuireError, Stale
+from collab.conflicts import ConflictKind, FileConflict
+from collab.errors import PathTaken, Quarantined, Stale
 from collab.ids import Millis, Path
 from collab.ingest import Collided, Ingested
 from collab.merge import Hunk
@@ -30,12 +29,11 @@ from collab.staging import Incoming
 from collab.store.base import Change, Row
 from collab.workspace import Workspace
 from snapshots import finding, resolver
-from snapshots.asides import Asides
+from snapshots.judge import Judge
 from snapshots.look import Look
 from snapshots.observer import Observer
 from snapshots.resolver import Decision
 from snapshots.settled import keep, moved_base
-from snapshots.settling import Settling
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +56,7 @@ class Carrier:
         self,
         workspace: Workspace,
         bus: Bus,
-        settling: Settling,
-        asides: Asides,
+        judge: Judge,
         *,
         clock: Callable[[], Millis],
         step: Step,
@@ -69,8 +66,7 @@ class Carrier:
         self._store = workspace.store
         self._ingest = workspace.ingest
         self._bus = bus
-        self._settling = settling
-        self._asides = asides
+        self._judge = judge
         self._clock = clock
         self._step = step
         self._observer = observer
@@ -83,7 +79,7 @@ class Carrier:
             await self._carry(look, one_by_one)
         alone = [each for each in decided if resolver.stands_alone(each)]
         await crowd.each(alone, partial(self._carry, look), at_once=AT_ONCE)
-        await self._put_aside(look)
+        await self._judge.put_aside(look)
 
     async def _carry(self, look: Look, each: Decision) -> None:
         old = _Old()
@@ -118,7 +114,7 @@ class Carrier:
         if known is None:
             return nothing
         if finding.stands(known, each):
-            await self._by_policy(look, known, look.rules.of_known(known))
+            await self._judge.by_policy(look, known, look.rules.of_known(known))
             return True
         if known.kind == "delete/modify" and each.ours is not None and each.theirs is not None:
             return nothing  # what came back is there to be decided about, whatever is pushed to it
@@ -228,7 +224,7 @@ class Carrier:
         for conflict in made:
             self._observer.conflict(conflict.kind)
         for conflict in (*waiting, *made):
-            await self._by_policy(look, conflict, look.rules.of_known(conflict))
+            await self._judge.by_policy(look, conflict, look.rules.of_known(conflict))
         if isinstance(outcome, Ingested) and (outcome.row.sha, outcome.row.mode) != (row.sha, row.mode):
             look.merged[outcome.row.path] = look.by(each)
 
@@ -255,7 +251,7 @@ class Carrier:
         look.merged[done.row.path] = look.by(each)
         if found is not None:
             self._observer.conflict(found.kind)
-            await self._by_policy(look, found, found.policy)
+            await self._judge.by_policy(look, found, found.policy)
 
     async def _tombstone(self, look: Look, each: Decision) -> Row | None:
         if each.do == "restore" and each.base is not None and each.base.document is not None:
@@ -295,7 +291,7 @@ class Carrier:
         found = self._found(look, each, await self._id(look, each))
         await self._commit([*finding.told(look.project, found), *old.closing])
         self._observer.conflict(found.kind)
-        await self._by_policy(look, found, found.policy)
+        await self._judge.by_policy(look, found, found.policy)
 
     async def _id(self, look: Look, each: Decision) -> str:
         """The same for whoever finds it at the same time; another one when the branch comes back to where it was."""
@@ -322,45 +318,6 @@ class Carrier:
             blockers=tuple(map(paths.show, each.blockers)),
             policy=look.rules.of(each.path),
         )
-
-    async def _by_policy(self, look: Look, found: FileConflict, policy: Policy) -> None:
-        """What a policy cannot decide either (another file stands in the way) stays open."""
-        if policy == "manual":
-            return
-        if policy == "branch":
-            look.aside.append(found)
-            return
-        try:
-            await self._settling.settle(look.project, found.id, take=policy, actor=actors.QUIRE.id)
-        except Conflict as error:
-            await self._left_to_people(look, found, error.message)
-
-    async def _put_aside(self, look: Look) -> None:
-        """Ours to a branch, all in one commit, and theirs into the documents, each if ours is still what went there."""
-        if not look.aside:
-            return
-        try:
-            aside, stood = await self._asides.put(look.project, look.head, look.aside)
-        except QuireError as error:
-            for found in look.aside:
-                await self._left_to_people(look, found, f"Ours could not be put on a branch: {error.message}")
-            return
-        self._step("put aside")
-        for found in look.aside:
-            try:
-                await self._settling.settle(
-                    look.project, found.id, take="theirs", actor=actors.QUIRE.id, aside=aside, expect=stood
-                )
-            except Stale:
-                look.again = True
-            except Conflict as error:
-                await self._left_to_people(look, found, error.message)
-
-    async def _left_to_people(self, look: Look, found: FileConflict, why: str) -> None:
-        log.info("left to people", project=look.project.name, path=found.path, why=why)
-        if found.detail != why:
-            said = msgspec.structs.replace(found, detail=why)
-            await self._commit([conflicts.change(look.project.id, said, expect=found)])
 
     # -- parts -------------------------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ from snapshots.asides import Asides
 from snapshots.carrier import Carrier, Step
 from snapshots.committer import what_to_do
 from snapshots.journal import Branch
+from snapshots.judge import Judge
 from snapshots.look import Commits, Look, Rules, look_at
 from snapshots.observer import Observer, Unobserved
 from snapshots.plan import Plan, PushRefused
@@ -109,8 +110,9 @@ class Puller:
         self.settling = Settling(workspace, bus, clock=clock, observer=self._observer)
         self.restoring = Restoring(workspace, self.settling)
         asides = Asides(workspace, remotes, self.settling, clock=clock)
+        judge = Judge(self._store, self.settling, asides, step=step)
         self._reviewing = Reviewing(workspace, self._until_done)
-        self._carrier = Carrier(workspace, bus, self.settling, asides, clock=clock, step=step, observer=self._observer)
+        self._carrier = Carrier(workspace, bus, judge, clock=clock, step=step, observer=self._observer)
 
     async def pull(self, project: Project, *, policy: Policy | None = None) -> Pulled:
         """Until nothing of the branch's head is left to be done. One at a time for a project (the snapshotter's lock);
