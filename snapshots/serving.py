@@ -47,24 +47,21 @@ class Repository(GitRemote, Protocol):
         """Nothing is packed, moved or swept inside."""
 
 
-class Repositories(Protocol):
-    """One for each project, made when there is none."""
-
-    async def of(self, project: Project) -> Repository: ...
-
-
 class Serving:
-    """`begin` makes a place for a push."""
+    """`own` gives a project's own repository, on the branch to which its commits go; `begin` makes a place for a push."""
 
     def __init__(
-        self, repositories: Repositories, remotes: Remotes, begin: Callable[[Repository], Awaitable[Incoming]]
+        self,
+        own: Callable[[Project], Awaitable[Repository]],
+        remotes: Remotes,
+        begin: Callable[[Repository], Awaitable[Incoming]],
     ) -> None:
-        self._repositories = repositories
+        self._own = own
         self._remotes = remotes
         self._begin = begin
 
     async def repository(self, project: Project) -> Repository:
-        return await self._repositories.of(project)
+        return await self._own(project)
 
     async def incoming(self, project: Project) -> Incoming:
         """A push begins."""
@@ -73,5 +70,5 @@ class Serving:
     async def elsewhere(self, project: Project) -> GitRemote | None:
         """Where the project's commits go, when that is not its own repository here."""
         remote = await self._remotes.of(project)
-        own = await self._repositories.of(project)
+        own = await self._own(project)
         return None if remote is own or remote.described() == own.described() else remote

@@ -238,7 +238,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         app_secret=accounts.webhook_secret,
     )
     tasks.start_soon(listener.sweep)
-    serving = Serving(remotes.local, remotes, Quarantine.begin)
+    serving = Serving(remotes.own, remotes, Quarantine.begin)
     return Services(
         settings=settings,
         store=parts.store,

@@ -61,7 +61,7 @@ async def pushed(
 ) -> Told:
     """`refs`: full name -> what it is to become, as the clone calls it ("": nothing); HEAD to main when nothing is said.
     `pack` instead of what git would send. `meanwhile`: between the plan of the push and the move of the branch."""
-    serving = Serving(home.remotes.local, home.remotes, Quarantine.begin)
+    serving = Serving(home.remotes.own, home.remotes, Quarantine.begin)
     pushing = _Interrupted(meanwhile, serving, home.snapshotter, home.store, home.bus, limits=limits, step=step)
     repository = await serving.repository(home.project)
     there = {name.decode(): target.hex() for name, target in (await repository.refs()).all.items()}
