@@ -205,11 +205,14 @@ class Verifier:
     async def _git(self, project: Project, git: GitRemote) -> tuple[Mapping[Path, Base], list[Finding]]:
         """The bases, and what is wrong about them and the branch."""
         for last in (*(False,) * (TRIES - 1), True):
-            held, head = await bases(self._store, project.id), await git.head()
+            held, head = await bases(self._store, project.id), None
             try:
+                head = await git.head()
                 tree = {} if head is None else dict(await git.tree(head))
             except Exception as error:  # noqa: BLE001 - a broken repository breaks in many ways; all are one finding
-                return held, [self._found(project, "git", f"the tree of {head} cannot be read: {error!r}")]
+                return held, [
+                    self._found(project, "git", f"the tree of {head or 'the branch'} cannot be read: {error!r}")
+                ]
             waiting = conflicts.held_back(await conflicts.still_open(self._store, project.id))
             wrong = [
                 path
