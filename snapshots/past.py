@@ -141,7 +141,8 @@ def _upto(snapshots: Iterable[Snapshot], commit: CommitSha) -> list[Snapshot]:
     at: str | None = commit
     while at is not None and (each := by_commit.pop(at, None)) is not None:
         found.append(each)
-        at = each.parent
+        # What merges another commit changed the tree of that one.
+        at = each.merges or each.parent
     return found[::-1]
 
 

@@ -12,10 +12,14 @@ from collab import conflicts
 from collab.ids import Path
 from snapshots import connection, offers
 from snapshots.committer import BranchTaken, WishInvalid
+from snapshots.past import Past
+from snapshots.refused import Refused
+from snapshots.remotes.base import CommitSha
 from snapshots.remotes.refusals import RemoteForbidden
 from snapshots.snapshot import Snapshot
 from snapshots.snapshotter import Status
 from tests.harness.hosting import Host, How, Pull, there
+from tests.snapshots.git import blob_sha
 from tests.snapshots.house import ALICE, BOT, House, house
 
 pytestmark = pytest.mark.anyio
@@ -456,3 +460,37 @@ def test_and_no_other(name: str) -> None:
 def test_every_project_has_branches_of_its_own(project: str) -> None:
     for attempt in range(4):
         assert offers.is_branch(offers.branch_name(project, 12, "ab12cd", attempt))
+
+
+# What else knows of commits
+
+
+async def test_a_project_can_be_read_as_it_stood_at_an_offered_commit(desk: Desk) -> None:
+    past = Past(desk.house.workspace, desk.house.remotes)
+    await desk.write("a.md", TEN + "more\n")
+    first = await desk.commit()
+    desk.host.push({"b.md": "b, by somebody else\n"})
+    await desk.write("a.md", TEN + "more and more\n")
+    second = await desk.commit()
+    wanted = {first: (TEN + "more\n", "b\n"), second: (TEN + "more and more\n", "b, by somebody else\n")}
+    for made, (a, b) in wanted.items():
+        assert made.commit is not None
+        commit = CommitSha(made.commit)
+        for path, text in (("a.md", a), ("b.md", b)):
+            assert (await past.file(desk.house.project, Path(path), commit))[1].decode() == text
+        tree = {each.path: each.sha for each in await past.tree(desk.house.project, commit)}
+        assert tree == {Path("a.md"): blob_sha(a.encode()), Path("b.md"): blob_sha(b.encode())}
+
+
+async def test_changes_say_where_they_are_and_what_is_refused(desk: Desk) -> None:
+    await desk.write("a.md", TEN + "more\n")
+    await desk.commit()
+    desk.host.refuses = lambda path, content: "secret" if b"password" in content else None
+    await desk.write("secret.md", "password\n")
+    await desk.commit()
+    held = await desk.house.snapshotter.held(desk.house.project)
+    offered, refused = held[Path("a.md")], held[Path("secret.md")]
+    assert isinstance(offered, offers.Offer)
+    assert (offered.branch, offered.number) == ("quire/notes", 1)
+    assert isinstance(refused, Refused)
+    assert refused.reason == "secret"
