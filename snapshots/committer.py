@@ -18,7 +18,7 @@ What breaks it: two rounds of one project at a time (the snapshotter's lock). Th
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -43,6 +43,7 @@ from snapshots.remotes.base import (
     Hosted,
     NewCommit,
     Remotes,
+    TreeEntry,
 )
 from snapshots.remotes.refusals import BranchProtected, FilesRefused
 from snapshots.snapshot import (
@@ -198,23 +199,30 @@ class Committer:
         if head is None or head == journal.known(await journal.branch(self._store, project.id)):
             return
         held = await bases.bases(self._store, project.id)
-        every = [(each, await self._merged_whole(remote, head, each)) for each in known.values() if each.files]
-        moves = offers.adopted(project.id, every, held, await remote.tree(head), head)
+        every = [await self._brought(remote, head, each) for each in known.values() if each.files]
+        moves = offers.adopted(project.id, every, held, head)
         if moves:
             await self._store.commit(changes=moves)
             self._step("offer adopted")
 
-    async def _merged_whole(self, remote: GitRemote, head: CommitSha, offer: Offer) -> bool:
-        """Whether the own branch has the last commit that we made there, squashed or not."""
+    async def _brought(
+        self, remote: GitRemote, head: CommitSha, offer: Offer
+    ) -> tuple[Offer, Mapping[Path, TreeEntry], bool]:
+        """With the tree in which it came to the own branch, and whether it is known to be in that as we left it: because
+        that stands on it, or is the pull request's very tree (a squash). A rebase leaves out what a merge commit had
+        changed."""
         ours = CommitSha(offer.commit)
         if await remote.contains(head, ours):
-            return True
-        if offer.number is None or remote.hosted is None:
-            return False
-        found = await remote.hosted.pull_request(offer.number)
-        if found is None or found.state != "merged" or found.head is None:
-            return False
-        return await remote.contains(found.head, ours)
+            return offer, await remote.tree(head), True
+        hosted = remote.hosted
+        found = await hosted.pull_request(offer.number) if hosted is not None and offer.number is not None else None
+        if found is None or found.state != "merged" or found.head is None or found.merged is None:
+            return offer, await remote.tree(head), False
+        if not await remote.contains(head, found.merged):
+            return offer, await remote.tree(head), False  # somebody has rewritten the branch since
+        same = await remote.tree_sha(found.merged) == await remote.tree_sha(found.head)
+        whole = same and await remote.contains(found.head, ours)
+        return offer, await remote.tree(found.merged), whole
 
     # -- where it goes -----------------------------------------------------------------------------------------------
 
@@ -308,13 +316,10 @@ class Committer:
         offer, head = way.offer, way.head
         assert offer is not None  # the own branch is pulled first
         assert head is not None
-        if (
-            moved.found is not None
-            and offer.files
-            and await self._offers_the_same(remote, offer, head, moved.found, stand)
-        ):
-            same = msgspec.structs.replace(offer, commit=moved.found, onto=head)
-            return await self._onto(stand, remote, head, same)
+        if moved.found is not None and offer.files:
+            same = await self._updated(remote, offer, head, moved.found)
+            if same is not None:
+                return await self._onto(stand, remote, head, same)
         if moved.found is not None and wish.branch == offer.branch:
             raise BranchTaken(
                 f"the branch {offer.branch} holds commits of somebody else: choose another name", field="branch"
@@ -336,15 +341,18 @@ class Committer:
         )
         return await self._onto(replace(stand, offers=rest), remote, head, fresh)
 
-    async def _offers_the_same(
-        self, remote: GitRemote, offer: Offer, head: CommitSha, found: CommitSha, stand: Standing
-    ) -> bool:
-        """Whether what the branch holds beside the own one is what we had put there: then only that was merged into it."""
-        theirs, own = await remote.tree(found), await remote.tree(head)
-        differ = {path for path in theirs.keys() | own.keys() if theirs.get(path) != own.get(path)}
-        waiting = offers.waiting(offer, stand.held)
-        there = {path: None if (each := theirs.get(path)) is None else (each.sha, each.mode) for path in differ}
-        return there == waiting
+    async def _updated(self, remote: GitRemote, offer: Offer, head: CommitSha, found: CommitSha) -> Offer | None:
+        """The offer as it stands now, when somebody has merged the own branch into it and no more: what it holds beside that
+        is what we had put there. Else None."""
+        if not await remote.contains(found, CommitSha(offer.commit)):
+            return None
+        onto = head if await remote.contains(found, head) else CommitSha(offer.onto)
+        theirs, own = await remote.tree(found), await remote.tree(onto)
+        beside = {path: theirs.get(path) for path in theirs.keys() | own.keys() if theirs.get(path) != own.get(path)}
+        ours = {path: None if there is None else TreeEntry(*there) for path, there in offers.stands(offer).items()}
+        if beside != {path: entry for path, entry in ours.items() if entry != own.get(path)}:
+            return None
+        return msgspec.structs.replace(offer, commit=found, onto=onto)
 
     # -- what becomes of what was offered ----------------------------------------------------------------------------
 
@@ -605,7 +613,7 @@ def _title(wish: Wish, otherwise: str) -> str:
 
 
 def _refusals(stand: Standing) -> tuple[tuple[str, str], ...]:
-    return tuple((each.path, each.reason) for _, each in sorted(stand.refused.items()))
+    return tuple((each.path, each.reason) for each in stand.held_back())
 
 
 def _base_moves(project: Project, each: Change, commit: CommitSha) -> list[StoreChange]:

@@ -9,7 +9,7 @@ Where the own branch takes no commits, or a pull request is wanted, edits go to 
 2. **Bases.** They say what the own branch holds, and an offer is not there: they stay. When the own branch is pulled, a
    path that stands there as it was offered (its newest version, or one before it: people go on typing) takes the offered
    document and position as its base (`adopted`). That holds for a merge, a squash, a rebase, a cherry-pick: what counts is
-   the content. Where the commit that we left is known to be in what was merged, it also holds for a path that somebody went
+   the content, there or in what the merge of the pull request had made, whoever has gone on from that. Where the commit that we left is known to be in what was merged, it also holds for a path that somebody went
    on with on our branch. What was typed since is then ours alone, and never a conflict with our own words.
 3. **The end.** When its pull request was merged or closed, or, where there is none, when the own branch holds all of it, the
    offer is over, and the next edits begin another one, on a branch of another name if the old one is still there: after a
@@ -19,7 +19,7 @@ Where the own branch takes no commits, or a pull request is wanted, edits go to 
    another branch.
 
 What breaks it: a pull request that is merged by hand with other contents is what it looks like, a change by somebody else;
-it is merged by lines, or becomes a conflict.
+it is merged by lines, or becomes a conflict. A rebase leaves out what a merge commit had changed: that is offered again.
 """
 
 from __future__ import annotations
@@ -237,15 +237,15 @@ def _versions(change: Change) -> list[tuple[str, Version]]:
 
 def adopted(
     project: ProjectId,
-    every: Iterable[tuple[Offer, bool]],
+    every: Iterable[tuple[Offer, Mapping[Path, TreeEntry], bool]],
     held: Mapping[Path, Base],
-    theirs: Mapping[Path, TreeEntry],
     head: CommitSha,
 ) -> list[PutRecord]:
-    """The bases of paths that the own branch now holds as they were offered. Where an offer is known to be merged as we
-    left it, what stands there was made from it, whatever it is: that is the base then (the flag)."""
+    """The bases of paths that the own branch held as they were offered: in the tree that its pull request's merge made, or
+    in its newest one. Where an offer is known to be merged as we left it (the flag), what stands there was made from it,
+    whatever it is."""
     moves: dict[Path, PutRecord] = {}
-    for each, whole in every:
+    for each, theirs, whole in every:
         for shown, versions in each.files.items():
             path = paths.parse(shown)
             found = theirs.get(path)

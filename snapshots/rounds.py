@@ -72,6 +72,10 @@ def at_any_time(project: ProjectId) -> Millis:
     return Millis(0)
 
 
+def unheard(project: ProjectId) -> None:
+    """Nobody counts the rounds that begin."""
+
+
 def told(error: BaseException) -> str:
     """For people."""
     if isinstance(error, QuireError):
@@ -86,7 +90,7 @@ def told(error: BaseException) -> str:
 
 class Rounds:
     """`work` is one round of a project, by schedule: it goes through `round`, and raises what went wrong. `clear_at` says
-    when the world would let it begin; `ignored` are the kinds of events that are no edits, `no_failure` errors that are somebody else's alone; `chance` spreads what is tried
+    when the world would let it begin, `begun` hears that it does; `ignored` are the kinds of events that are no edits, `no_failure` errors that are somebody else's alone; `chance` spreads what is tried
     again."""
 
     def __init__(
@@ -100,6 +104,7 @@ class Rounds:
         ignored: frozenset[str],
         no_failure: tuple[type[Exception], ...] = (),
         clear_at: Callable[[ProjectId], Millis] = at_any_time,
+        begun: Callable[[ProjectId], None] = unheard,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
@@ -110,6 +115,7 @@ class Rounds:
         self._ignored = ignored
         self._no_failure = no_failure
         self._clear_at = clear_at
+        self._begun = begun
         self._chance = chance
         self._watched: defaultdict[ProjectId, Watched] = defaultdict(Watched)
         self._limiter = anyio.CapacityLimiter(AT_ONCE)
@@ -309,6 +315,7 @@ class Rounds:
                 waits.append(due - now)
                 continue
             watched.started = True
+            self._begun(project)
             begun.append(project)
             tasks.start_soon(self._scheduled, project, watched)
         return begun, min(waits, default=None)

@@ -150,6 +150,7 @@ class Snapshotter:
             ignored=OURS,
             no_failure=(PushRefused, BranchMoved, BranchTaken, WishInvalid),
             clear_at=self._clear_at,
+            begun=self._begun,
             chance=chance,
         )
         self._seen: defaultdict[ProjectId, _Seen] = defaultdict(_Seen)
@@ -260,7 +261,7 @@ class Snapshotter:
                 failure=failure,
                 conflicts=[each.path for each in stand.conflicts],
                 refused=[(each.path, each.detail) for each in held_back],
-                pause=telling.pause(watched.pause, left.paused_until if left is not None else None),
+                pause=telling.pause(watched.pause, left),
                 waiting=waiting,
                 outside=scope.left_out(stand.outside),
             ),
@@ -422,14 +423,12 @@ class Snapshotter:
             self.polling.looked(project.id, elsewhere=elsewhere, news=news)
 
     async def _automatic(self, project: Project) -> Snapshot:
-        hosted, now = self._seen[project.id].hosted, self._clock()
-        before = None if hosted is None else self._last.get(hosted.account)
-        if hosted is not None:
-            self._last[hosted.account] = now
-        made = await self._round(project, Wish())
-        if made.state == "nothing" and hosted is not None and before is not None:
-            self._last[hosted.account] = before
-        return made
+        return await self._round(project, Wish())
+
+    def _begun(self, project: ProjectId) -> None:
+        """An automatic round of this project begins: the next one of its account keeps its distance."""
+        if (hosted := self._seen[project].hosted) is not None:
+            self._last[hosted.account] = self._clock()
 
     def _clear_at(self, project: ProjectId) -> Millis:
         """When nobody is about to push, and the budget of its host lets an automatic round begin."""
@@ -446,9 +445,11 @@ class Snapshotter:
         async with self._rounds.round(project.id) as watched:
             made = await self._pull_and_commit(project, wish)
             self._rounds.succeeded(watched)
-            if made.state == "failed" or wish.chosen is not None or wish.branch is not None or wish.pull_request:
+            # What was refused is held back until it changes: nothing else has failed.
+            failed = made.state == "failed" and not made.refused
+            if failed or wish.chosen is not None or wish.branch is not None or wish.pull_request:
                 self._rounds.unfinished(watched)
-            if made.state == "failed":
+            if failed:
                 self._rounds.fail(watched, made.detail)
             if made.refused:
                 self._rounds.again(watched, Millis(self._clock() + refused.AGAIN))

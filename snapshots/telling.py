@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from collab.ids import Millis
+from snapshots.budget import Left
 
 NAMED: Final = 10
 """Paths that are named; of more only the number is told."""
@@ -52,11 +53,13 @@ def detail(
     return " ".join(_sentence(part) for part in parts if part)
 
 
-def pause(why: str, until: Millis | None) -> str:
-    """Until when, where it is known; nothing, when it is over."""
-    if until is None:
+def pause(why: str, left: Left | None) -> str:
+    """Until when, where that is known."""
+    if left is None or left.paused_until is None:
         return why
-    return f"{_sentence(why or 'GitHub asks for a pause: edits go out after it')} It ends at {clock(until)}"
+    spent = "GitHub's rate limit is reached: edits go out when it ends."
+    asked = "GitHub asks for a pause: edits go out after it."
+    return f"{why or (asked if left.requests else spent)} It ends at {clock(left.paused_until)}"
 
 
 def clock(at: Millis) -> str:

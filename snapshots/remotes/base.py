@@ -69,12 +69,14 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """`url` is for people. `state`: open, merged, or closed without that; `head`: the commit that it ends with, or ended."""
+    """`url` is for people. `state`: open, merged, or closed without that; `head`: the commit that it ends with, or ended;
+    `merged`: the one that brought it to the branch."""
 
     number: int
     url: str
     state: Literal["open", "merged", "closed"] = "open"
     head: CommitSha | None = None
+    merged: CommitSha | None = None
 
 
 class Blobs(Protocol):

@@ -422,5 +422,6 @@ def _first_file(new: NewCommit) -> Path:
 def _pull_request(body: Mapping[str, Any]) -> PullRequest:
     number, url, head = body["number"], body["html_url"], CommitSha(body["head"]["sha"])
     if body.get("merged_at"):
-        return PullRequest(number, url, "merged", head)
+        merged = body.get("merge_commit_sha")
+        return PullRequest(number, url, "merged", head, CommitSha(merged) if merged else None)
     return PullRequest(number, url, "open" if body["state"] == "open" else "closed", head)

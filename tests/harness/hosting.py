@@ -1,7 +1,6 @@
 """A host of bare repositories, with real git behind it: protected branches, pull requests, files that it does not take.
 
-What GitHub does with a pull request is done here by git itself: merged, squashed or rebased onto the branch in a clone,
-and pushed. `tests/snapshots/test_github.py` shows that our way to GitHub behaves alike.
+What GitHub does with a pull request is done here by git itself: merged, squashed or rebased onto the branch. `tests/snapshots/test_github.py` shows that our way to GitHub behaves alike.
 """
 
 from __future__ import annotations
@@ -14,6 +13,10 @@ from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
+from dulwich.object_store import iter_tree_contents
+from dulwich.objects import Commit, ObjectID
+from dulwich.refs import Ref
+from dulwich.repo import Repo
 
 from collab.ids import Millis, Path, ProjectId
 from collab.store.base import Project
@@ -37,6 +40,8 @@ class Pull:
     state: Literal["open", "merged", "closed"] = "open"
     head: str = ""
     """What it ended with."""
+    merged: str = ""
+    """What brought it to the branch."""
 
 
 @dataclass
@@ -53,59 +58,95 @@ class Host:
     left: Left = field(default_factory=lambda: Left(5_000, 500, Millis(0), None))
     spacing: int = 0
     lock: anyio.Lock = field(default_factory=anyio.Lock)
+    time: int = 1_700_000_000
 
     def git(self, *arguments: str) -> str:
         return git(self.path, *arguments)
 
-    def clone(self, branch: str = "main") -> pathlib.Path:
-        folder = self.path.with_name("clone")
-        shutil.rmtree(folder, ignore_errors=True)
-        git(self.path.parent, "clone", "--quiet", "--branch", branch, str(self.path), "clone")
-        return folder
-
     def push(self, files: Mapping[str, str | None], *, branch: str = "main", message: str = "By somebody else") -> str:
         """Somebody else commits; None takes a file away."""
-        folder = self.clone(branch)
+        ref = f"refs/heads/{branch}"
+        lines = [f"commit {ref}", f"committer bob <bob@example.org> {self._tick()} +0000", _data(message)]
+        lines.append(f"from {ref}^0")
         for name, text in files.items():
-            place = folder / name
-            if text is None:
-                place.unlink()
-            else:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_text(text)
-        git(folder, "add", "--all", "--force")
-        git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
-        git(folder, "push", "--quiet", "origin", f"HEAD:{branch}")
-        return git(folder, "rev-parse", "HEAD")
+            lines.append(f"D {name}" if text is None else f"M 100644 inline {name}\n{_data(text)}")
+        git(self.path, "fast-import", "--quiet", stdin="\n".join([*lines, ""]).encode())
+        return self.head(branch)
+
+    def head(self, branch: str) -> str:
+        return self.path.joinpath("refs", "heads", branch).read_text().strip()
 
     @property
     def open(self) -> list[Pull]:
         return [each for each in self.pulls if each.state == "open"]
 
-    def merge(self, pull: Pull, how: How = "merge", *, delete: bool = False) -> None:
-        """As its button does it: refused (an assertion) when git finds a conflict."""
+    def merges(self, pull: Pull) -> bool:
+        """Whether git finds no conflict."""
+        return self._merged(pull.onto, pull.branch) is not None
+
+    def merge(self, pull: Pull, how: How = "merge", *, delete: bool = False) -> bool:
+        """As its button does it. False: git finds a conflict, and nothing has happened."""
         assert pull.state == "open"
-        folder = self.clone(pull.onto)
-        if how == "merge":
-            git(folder, "merge", "--quiet", "--no-ff", "-m", f"Merge {pull.number}", f"origin/{pull.branch}")
-        elif how == "squash":
-            git(folder, "merge", "--quiet", "--squash", f"origin/{pull.branch}")
-            git(folder, "commit", "--quiet", "--allow-empty", "--message", f"{pull.title} (#{pull.number})")
-        else:
-            git(folder, "checkout", "--quiet", "-b", "rebased", f"origin/{pull.branch}")
-            git(folder, "rebase", "--quiet", f"origin/{pull.onto}")
-            git(folder, "checkout", "--quiet", pull.onto)
-            git(folder, "merge", "--quiet", "--ff-only", "rebased")
-        git(folder, "push", "--quiet", "origin", f"HEAD:{pull.onto}")
-        pull.state, pull.head = "merged", self.git("rev-parse", pull.branch)
+        head = self._rebased(pull) if how == "rebase" else self._joined(pull, how)
+        if head is None:
+            return False
+        pull.state, pull.head, pull.merged = "merged", self.head(pull.branch), head
+        self.git("update-ref", f"refs/heads/{pull.onto}", head)
         if delete:
             self.git("update-ref", "-d", f"refs/heads/{pull.branch}")
+        return True
 
     def update(self, pull: Pull) -> None:
         """The button that merges the branch into the pull request's."""
-        folder = self.clone(pull.branch)
-        git(folder, "merge", "--quiet", "--no-ff", "-m", f"Merge branch {pull.onto}", f"origin/{pull.onto}")
-        git(folder, "push", "--quiet", "origin", f"HEAD:{pull.branch}")
+        tree = self._merged(pull.branch, pull.onto)
+        if tree is not None:
+            parents = ["-p", pull.branch, "-p", pull.onto]
+            made = self.git("commit-tree", tree, *parents, "-m", f"Merge branch {pull.onto}")
+            self.git("update-ref", f"refs/heads/{pull.branch}", made)
+
+    def _joined(self, pull: Pull, how: How) -> str | None:
+        tree = self._merged(pull.onto, pull.branch)
+        if tree is None:
+            return None
+        parents = ["-p", pull.onto, *(["-p", pull.branch] if how == "merge" else [])]
+        return self.git("commit-tree", tree, *parents, "-m", f"{pull.title} (#{pull.number})")
+
+    def _rebased(self, pull: Pull) -> str | None:
+        folder = self.path.with_name("clone")
+        shutil.rmtree(folder, ignore_errors=True)
+        git(self.path.parent, "clone", "--quiet", "--shared", "--branch", pull.branch, str(self.path), "clone")
+        try:
+            git(folder, "rebase", "--quiet", f"origin/{pull.onto}")
+        except AssertionError:
+            return None
+        self.git("fetch", "--quiet", str(folder), "HEAD")
+        return git(folder, "rev-parse", "HEAD")
+
+    def _merged(self, ours: str, theirs: str) -> str | None:
+        """The tree; None where git finds a conflict."""
+        try:
+            return self.git("merge-tree", "--write-tree", ours, theirs)
+        except AssertionError:
+            return None
+
+    def _tick(self) -> int:
+        self.time += 1
+        return self.time
+
+    def files(self, commit: str) -> dict[str, str]:
+        """What a branch, a commit or a tree holds."""
+        with Repo(str(self.path)) as repo:
+            ref = Ref(f"refs/heads/{commit}".encode())
+            sha = repo.refs[ref] if ref in repo.refs else ObjectID(commit.encode())
+            found = repo[sha]
+            tree = found.tree if isinstance(found, Commit) else sha
+            blobs = {entry.path: repo[entry.sha] for entry in iter_tree_contents(repo.object_store, tree)}
+            return {name.decode(): blob.as_raw_string().decode() for name, blob in blobs.items()}
+
+    def preview(self, pull: Pull) -> dict[str, str] | None:
+        """What the branch would hold if it were merged; None where git finds a conflict."""
+        tree = self._merged(pull.onto, pull.branch)
+        return None if tree is None else self.files(tree)
 
     def difference(self, pull: Pull) -> dict[str, str]:
         """What its page would show: path -> how it differs, from the branches' common ancestor."""
@@ -114,6 +155,10 @@ class Host:
 
     def show(self, branch: str, path: str) -> str:
         return self.git("show", f"{branch}:{path}")
+
+
+def _data(text: str) -> str:
+    return f"data {len(text.encode())}\n{text}"
 
 
 class HostedRemote(LocalRemote):
@@ -203,8 +248,9 @@ class Account:
         return self._host.spacing
 
     def _told(self, each: Pull) -> PullRequest:
-        head = each.head or self._host.git("rev-parse", each.branch)
-        return PullRequest(each.number, f"https://host.example/notes/pull/{each.number}", each.state, CommitSha(head))
+        head = each.head or self._host.head(each.branch)
+        url, merged = f"https://host.example/notes/pull/{each.number}", CommitSha(each.merged) if each.merged else None
+        return PullRequest(each.number, url, each.state, CommitSha(head), merged)
 
 
 class HostRemotes(ConnectedRemotes):

@@ -24,13 +24,14 @@ ENVIRONMENT: Final = {
 }
 
 
-def git(folder: pathlib.Path, *arguments: str | bytes, stdin: bytes | None = None) -> str:
-    """What git says; it must have nothing to complain about."""
+def git(folder: pathlib.Path, *arguments: str | bytes, stdin: bytes | None = None, strip: bool = True) -> str:
+    """What git says, without the line breaks at its end; it must have nothing to complain about."""
     done = subprocess.run(
         ["git", "-C", str(folder), *arguments], input=stdin, env=ENVIRONMENT, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")
-    return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
+    said = done.stdout.decode("utf-8", "surrogateescape")
+    return said.rstrip("\n") if strip else said
 
 
 def blob_sha(content: bytes) -> BlobSha:

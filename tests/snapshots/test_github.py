@@ -489,6 +489,9 @@ async def test_a_pull_request_is_open_until_it_is_merged_or_closed(place: Place,
     found = await host.pull_request(opened.number)
     assert found is not None
     assert (found.number, found.state) == (opened.number, "merged")
+    assert found.merged == await place.head()
+    assert found.head is not None
+    assert await place.remote.tree_sha(found.head) == await place.remote.tree_sha(found.merged)
     await commit(place.remote.on("quire/edits"), await place.remote.on("quire/edits").head(), {"b": b"b"})
     again = await host.ensure_pull_request("quire/edits", "main", "Edits", "By Alice.")
     assert again.number != opened.number

@@ -130,7 +130,7 @@ async def test_renames_go_along(desk: Desk) -> None:
     again = await desk.commit()
     assert [(each.change, each.origin) for each in again.files] == [("modified", None)]
     assert desk.host.difference(desk.pull) == {"b.md": "D", "docs/b.md": "A"}
-    desk.host.merge(desk.pull, "squash")
+    assert desk.host.merge(desk.pull, "squash")
     await desk.house.snapshotter.pull(desk.house.project)
     assert await desk.house.workspace.changed(desk.house.project) == []
     assert await desk.house.files() == {"a.md": TEN.encode(), "docs/b.md": b"b, there\n"}
@@ -146,7 +146,7 @@ async def test_when_it_is_merged_the_next_pull_adopts_and_what_was_typed_since_g
     await desk.commit()
     # Typed on, in the very lines that are offered.
     await desk.write("a.md", TEN + "more and more\n")
-    desk.host.merge(desk.pull, how, delete=delete)
+    assert desk.host.merge(desk.pull, how, delete=delete)
     pulled = await desk.house.snapshotter.pull(desk.house.project)
     assert (pulled.state, pulled.merged, await desk.open_conflicts()) == ("done", (), [])
     assert (await desk.house.files())["a.md"] == (TEN + "more and more\n").encode()
@@ -155,7 +155,7 @@ async def test_when_it_is_merged_the_next_pull_adopts_and_what_was_typed_since_g
     assert [each.path for each in made.files] == ["a.md"]
     assert desk.host.difference(desk.pull) == {"a.md": "M"}
     assert len(desk.host.git("log", "--format=%h", f"main..{desk.pull.branch}").split()) == 1, "no commit comes again"
-    desk.host.merge(desk.pull, how)
+    assert desk.host.merge(desk.pull, how)
     await desk.house.snapshotter.pull(desk.house.project)
     assert await desk.house.workspace.changed(desk.house.project) == []
     assert desk.host.show("main", "a.md") == (TEN + "more and more").strip()
@@ -176,7 +176,7 @@ async def test_others_push_meanwhile_and_the_pull_request_still_shows_ours_alone
     assert desk.host.show(desk.pull.branch, "a.md") == merged.strip()
     assert len(desk.host.pulls) == 1
     # What was merged on the other side of our words goes through, too: git finds no conflict.
-    desk.host.merge(desk.pull, "squash")
+    assert desk.host.merge(desk.pull, "squash")
     await desk.house.snapshotter.pull(desk.house.project)
     assert await desk.house.workspace.changed(desk.house.project) == []
     assert (await desk.house.files())["a.md"].decode() == merged
@@ -212,12 +212,12 @@ async def test_what_somebody_commits_to_our_branch_is_his_and_comes_with_its_pul
     made = await desk.commit()
     assert (made.state, made.branch, made.pull_request) == ("done", "quire/notes-3", 2)
     assert desk.host.git("rev-parse", "quire/notes") == his
-    desk.host.merge(reviewed)
+    assert desk.host.merge(reviewed)
     await desk.house.snapshotter.pull(desk.house.project)
     assert (await desk.house.files())["a.md"] == (TEN + "more, and better\n").encode()
     await desk.commit()
     assert desk.host.difference(desk.pull) == {"b.md": "M"}
-    desk.host.merge(desk.pull)
+    assert desk.host.merge(desk.pull)
     await desk.house.snapshotter.pull(desk.house.project)
     assert await desk.house.workspace.changed(desk.house.project) == []
 
@@ -253,7 +253,7 @@ async def test_once_the_protection_is_gone_and_the_pull_request_is_merged_commit
     desk.host.protected.clear()
     await desk.write("b.md", "b, too\n")
     assert (await desk.commit()).pull_request == 1, "what is under way is finished"
-    desk.host.merge(desk.pull)
+    assert desk.host.merge(desk.pull)
     await desk.write("b.md", "b, three\n")
     made = await desk.commit()
     assert (made.state, made.branch) == ("done", None)
@@ -311,7 +311,7 @@ async def test_a_conflict_leaves_what_the_pull_request_has_until_it_is_decided(d
     await desk.house.snapshotter.settle(desk.house.project, found.id, actor=ALICE, take="ours")
     await desk.commit()
     assert desk.host.difference(desk.pull) == {"a.md": "M", "b.md": "M"}
-    desk.host.merge(desk.pull)
+    assert desk.host.merge(desk.pull)
     await desk.house.snapshotter.pull(desk.house.project)
     assert await desk.house.workspace.changed(desk.house.project) == []
 
@@ -331,7 +331,7 @@ async def test_automatic_commits_go_by_a_pull_request_where_that_was_chosen(desk
         made = await desk.automatic()
         assert (made.state, made.pull_request) == ("done", 1)
     assert desk.host.git("rev-parse", "main") == first
-    desk.host.merge(desk.pull, "squash")
+    assert desk.host.merge(desk.pull, "squash")
     await desk.write("a.md", TEN + "and more\n")
     assert (await desk.automatic()).pull_request == 2
     # Whoever names the branch itself gets past it.
@@ -375,7 +375,7 @@ async def test_a_pull_request_on_request_holds_its_files_back_until_it_is_merged
     assert (again.state, again.pull_request) == ("done", 1)
     assert desk.host.show("quire/notes-2", "a.md") == (TEN + "more and more").strip()
     assert desk.host.difference(desk.pull) == {"a.md": "M"}
-    desk.host.merge(desk.pull, "squash")
+    assert desk.host.merge(desk.pull, "squash")
     await desk.house.snapshotter.pull(desk.house.project)
     assert await desk.house.workspace.changed(desk.house.project) == []
     await desk.write("a.md", TEN)
@@ -477,7 +477,7 @@ async def test_a_project_can_be_read_as_it_stood_at_an_offered_commit(desk: Desk
         assert made.commit is not None
         commit = CommitSha(made.commit)
         for path, text in (("a.md", a), ("b.md", b)):
-            assert (await past.file(desk.house.project, Path(path), commit))[1].decode() == text
+            assert (await past.file(desk.house.project, Path(path), commit))[1] == text.encode()
         tree = {each.path: each.sha for each in await past.tree(desk.house.project, commit)}
         assert tree == {Path("a.md"): blob_sha(a.encode()), Path("b.md"): blob_sha(b.encode())}
 
