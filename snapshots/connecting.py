@@ -175,6 +175,8 @@ class Connecting:
     async def disconnect(self, project: Project, asker: Asker, take: Take = "ours") -> Connected:
         """Back to the repository in the data directory, whatever the remote says. The next commit makes its branch what the
         project has."""
+        if await connections.connection(self._store, project.id) is None:
+            return Connected(connection=None, pulled=await self._pull(project))
         return await self.connect(project, Wanted(kind="git", repository=""), take, asker)
 
     # -- looking -----------------------------------------------------------------------------------------------------

@@ -63,7 +63,9 @@ def parse(folder: str, wanted: Iterable[str]) -> Scope:
     folder = folder.strip("/")
     if folder:
         try:
-            paths.check_carried(paths.to_bytes(paths.parse(folder)))
+            paths.check_carried(folder.encode())
+        except UnicodeEncodeError as error:
+            raise Invalid("a folder's name is UTF-8, such as docs", field="folder") from error
         except Invalid as error:
             raise Invalid(f"{error.message}: give a folder of the repository, such as docs", field="folder") from error
     given = tuple(wanted)
@@ -71,7 +73,7 @@ def parse(folder: str, wanted: Iterable[str]) -> Scope:
         raise Invalid(f"{len(given)} patterns are too many: give {PATTERNS_AT_MOST} at most", field="patterns")
     for each in given:
         patterns.check(each.removeprefix("!"), field="patterns")
-    return Scope(paths.parse(folder) if folder else "", given)
+    return Scope(folder, given)
 
 
 def within(changed: Iterable[Changed], covers: Covers) -> tuple[list[Changed], list[Path]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import pty
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +13,9 @@ import click
 import httpx
 import pytest
 
-from tests.cli.running import git, quire
+from tests.cli.running import environment, git, quire
 from tests.harness.github import GitHubRepository, GitHubServer
-from tests.harness.server import ServerProcess
+from tests.harness.server import QUIRE, ServerProcess
 from web.commands.connect import Target, parse
 
 
@@ -105,6 +108,25 @@ def test_without_a_choice_nothing_is_connected_in_a_pipe(
     assert "--take theirs" in ran.err
     assert "1 different: a.md" in ran.out
     assert api(serving, "GET", f"/projects/{notes}/remote")["local"]
+
+
+def test_on_a_terminal_it_asks(serving: ServerProcess, notes: str, tmp_path: pathlib.Path) -> None:
+    path = bare(tmp_path, a="theirs\n")
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "wb", buffering=0) as keyboard, os.fdopen(theirs, "rb") as terminal:
+        keyboard.write(b"neither\nours\n")
+        ran = subprocess.run(
+            [str(QUIRE), "connect", notes, f"git:{path}", "--data", str(serving.data)],
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+    assert (ran.returncode, "What counts? (theirs, ours, merge)" in ran.stderr) == (0, True), ran
+    changes = api(serving, "GET", f"/projects/{notes}/changes")["changes"]
+    assert {each["path"]: each["change"] for each in changes} == {"a.md": "modified", "b.md": "added"}
 
 
 def test_conflicts_of_a_merge_are_named_and_are_the_exit_status(

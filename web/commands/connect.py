@@ -168,14 +168,25 @@ async def _connect(
     with Progress() as progress:
         progress.update(f"{project}: connecting")
         made = await client.call("PUT", f"/projects/{project}/remote", json=body)
-        while made["state"] == "running":
-            await anyio.sleep(ASK_EVERY)
-            made = await client.post(f"/projects/{project}/pull")
+        if made["state"] == "running":
+            made = await _waited(client, project, found)
     if made["state"] == "failed":
         note(f"{project} is connected, and then: {made['detail']}")
         return 1
     say(f"{project} is connected to {found['repository']}, branch {found['branch']}: {_outcome(made)}")
     return await in_conflict(client, project)
+
+
+async def _waited(client: Client, project: str, found: dict[str, Any]) -> dict[str, Any]:
+    """A pull waits for what runs: then it is connected, or it is not."""
+    made: dict[str, Any] = {"state": "running"}
+    while made["state"] == "running":
+        await anyio.sleep(ASK_EVERY)
+        made = await client.post(f"/projects/{project}/pull")
+    now = await client.get(f"/projects/{project}/remote")
+    if (now["repository"], now["branch"]) != (found["repository"], found["branch"]):
+        raise CommandFailed(f"{project} was not connected", "the log of the server says why")
+    return made
 
 
 def _show(project: str, found: dict[str, Any]) -> None:
