@@ -6,6 +6,7 @@ with what he still remembers, everything is there exactly once.
 
 from __future__ import annotations
 
+import datetime
 import pathlib
 import random
 import shutil
@@ -20,7 +21,7 @@ import pytest
 
 from tests.cli.running import git, quire
 from tests.harness.peer import crowd
-from tests.harness.s3 import Proxy
+from tests.harness.s3 import Proxy, objects_in
 from tests.harness.server import ServerProcess
 from tests.harness.tokens import check, token
 from tests.harness.until import until_awaited
@@ -292,8 +293,6 @@ async def httpx_get(server: ServerProcess, path: str) -> httpx.Response:
 async def test_the_backup_is_restored_and_verified_to_see_whether_it_can_be(
     spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str, bucket_name: str, s3_address: str
 ) -> None:
-    from tests.harness.s3 import objects_in
-
     server = spawn(**settings)
     async with client(server) as api:
         await ok(api.post("/projects", json={"name": "notes"}))
@@ -322,6 +321,52 @@ async def test_the_backup_is_restored_and_verified_to_see_whether_it_can_be(
         assert "is missing from the backup" in ran.out
         assert "quire_backup_check_failed 1.0" in (await httpx_get(server, "/metrics")).text
         await bucket.aclose()
+
+
+async def test_copies_by_hand_go_into_a_bucket_and_share_what_has_not_changed(
+    spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str, s3_address: str, bucket_name: str
+) -> None:
+    del settings["QUIRE_OBJECTS"]
+    server = spawn(**settings)
+    bucket = objects_in(s3_address, bucket_name, "quire")
+
+    async def copy() -> int:
+        ran = await anyio.to_thread.run_sync(lambda: quire("backup", place, "--data", server.data, env=settings))
+        assert ran.status == 0, ran.out + ran.err
+        return len([key async for key in bucket.list("backup/pages/")])
+
+    async with client(server) as api:
+        await ok(api.post("/projects", json={"name": "notes"}))
+        await ok(api.put("/projects/notes/files/logo.bin", content=b"\xff\xfe"))
+        await ok(api.put("/projects/notes/files/big.txt", content=b"0123456789 line\n" * 200_000))
+        await ok(api.put("/projects/notes/files/a.md", content=b"one\n"))
+        first = await copy()
+        moment = datetime.datetime.now(datetime.UTC).isoformat()
+        await ok(api.put("/projects/notes/files/a.md", content=b"two\n"))
+        assert await copy() - first <= 2
+        server.kill()
+    for at, text in (((), "two\n"), (("--at", moment), "one\n")):
+        await from_the_bucket(server, place, settings, *at)
+        server.restart()
+        async with client(server) as api:
+            assert (await ok(api.get("/projects/notes/files/a.md"))).text == text
+            assert (await ok(api.get("/projects/notes/files/logo.bin"))).content == b"\xff\xfe"
+        await verified(server)
+        server.kill()
+    await bucket.aclose()
+
+
+async def test_a_place_that_another_server_ships_to_is_refused(
+    spawn: Callable[..., ServerProcess], settings: dict[str, str], place: str
+) -> None:
+    server = spawn(**settings)
+    async with client(server) as api:
+        await all_is_shipped(api)
+    del settings["QUIRE_OBJECTS"]
+    other = spawn(**settings)
+    ran = await anyio.to_thread.run_sync(lambda: quire("backup", place, "--data", other.data))
+    assert ran.status == 1
+    assert "ships its backup there" in ran.err
 
 
 async def test_a_command_without_a_server_leaves_its_changes_to_the_next_one(

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp
 from collab.bus.base import Bus
 from collab.objects.base import ObjectStore
 from collab.store.base import Store
-from web import errors, llms
+from web import errors, llms, places
 from web.api import ROUTES
 from web.compress import Compress
 from web.edge import Edge
@@ -83,7 +83,6 @@ async def on_disk(settings: Settings, stack: contextlib.AsyncExitStack) -> Adapt
     """Everything in the data directory (SQLite, a folder), but for objects that are to lie elsewhere; nobody else on the bus."""
     from collab.bus.local import LocalBus
     from collab.store.sqlite import open_store
-    from web import places
 
     to = settings.backup_place
     store = await open_store(settings.data, clock=now, followed=to is not None)
@@ -248,6 +247,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         workspace=workspace,
         snapshotter=snapshotter,
         backup=backup,
+        open_place=partial(places.open_place, settings),
         follower=follower,
         importer=importer,
         connecting=connecting,
@@ -269,7 +269,6 @@ async def _shipper(
     settings: Settings, parts: Adapters, remotes: LocalRemotes, metrics: Metrics, stack: contextlib.AsyncExitStack
 ) -> BackedUp | None:
     """After everything that writes has ended, it brings the rest to the backup; then the store may be closed."""
-    from web import places
     from web.shipping.assembly import FOLDER, assemble
     from web.shipping.checking import Checker
     from web.shipping.shipper import Pace

@@ -47,6 +47,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     """Seconds since the epoch."""
     files: dict[str, BackedUp]
+    lacks: str = ""
+    """What was left out, in words."""
 
     @property
     def size(self) -> int:

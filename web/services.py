@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pathlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from web.idempotency import Once
     from web.identity import Identity
     from web.observability import Metrics
-    from web.settings import Settings
+    from web.settings import S3Place, Settings
     from web.shipping.checking import Checker
     from web.shipping.shipper import Shipper
 
@@ -59,6 +61,8 @@ class Services:
     """None where snapshots are git's alone."""
     backup: BackedUp | None
     """None where nothing is backed up continuously."""
+    open_place: Callable[[pathlib.Path | S3Place], ObjectStore]
+    """Any place that somebody names, with the credentials of the settings. Blocks."""
     importer: Importer
     connecting: Connecting
     listener: Listener

@@ -1,7 +1,6 @@
 """The ObjectStore in a folder.
 
-The object `a/b/name` is the file `a/b/=xx/name`, where `xx` comes from the name, so that no folder grows too large; `=`
-is in no key, so that an object never stands in the way of a longer key. New content is written beside everything
+The object `a/b/name` is the file `a/b/=xx/name` (collab.objects.keys). New content is written beside everything
 (`=new/`), fsynced, and then linked or renamed to its place, and the place is fsynced too: a crash leaves the old object
 or the new, and at worst a file in `=new/` that the next start sweeps away.
 
@@ -11,7 +10,6 @@ What breaks it: a second process (the data directory's lock keeps it out), file 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import pathlib
@@ -25,7 +23,7 @@ from anyio import to_thread
 
 from collab.errors import Unavailable
 from collab.objects.base import CHUNK, Object, Reading
-from collab.objects.keys import absent, check, not_as_expected
+from collab.objects.keys import absent, in_folder, not_as_expected
 
 _NEW: Final = "=new"
 _LOCKS: Final = 64
@@ -105,9 +103,7 @@ class FolderObjects:
         """Nothing is held open."""
 
     def _place(self, key: str) -> pathlib.Path:
-        *folders, name = check(key).split("/")
-        shard = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:2]
-        return self._root.joinpath(*folders, f"={shard}", name)
+        return self._root / in_folder(key)
 
     def _lock(self, key: str) -> threading.Lock:
         return self._locks[hash(key) % _LOCKS]

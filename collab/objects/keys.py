@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -32,6 +33,14 @@ def check(key: str) -> str:
             field="key",
         )
     return key
+
+
+def in_folder(key: str) -> str:
+    """Where the object lies below a folder of objects: `a/b/name` at `a/b/=xx/name`, where `xx` comes from the name, so that no folder
+    grows too large; `=` is in no key, so that an object never stands in the way of a longer one."""
+    *folders, name = check(key).split("/")
+    shard = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:2]
+    return "/".join([*folders, f"={shard}", name])
 
 
 def _possible(part: str) -> bool:

@@ -11,7 +11,9 @@ import anyio
 import pytest
 
 from collab.errors import Conflict, Invalid, NotFound, QuireError
+from collab.objects.folder import FolderObjects
 from collab.store import schema
+from collab.text import blob_sha
 from tests.cli.data import FILES, Data, opened, type_into
 from web.archive import Manifest
 from web.backup import backup
@@ -45,6 +47,24 @@ async def differences(data: Data) -> list[Finding]:
 @pytest.fixture
 def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "data"
+
+
+@pytest.mark.parametrize("name", ["copy", "copy.tar.gz"])
+async def test_files_that_lie_elsewhere_come_along(folder: pathlib.Path, tmp_path: pathlib.Path, name: str) -> None:
+    async with opened(folder) as data:
+        await backup(data.store, folder, tmp_path / name, quiet, objects=data.objects)
+        there = {key async for key in data.objects.list("objects/")}
+    put_back(tmp_path / name, tmp_path / "again")
+    objects = FolderObjects(tmp_path / "again" / "objects")
+    assert {key async for key in objects.list("objects/")} == there
+    content, _ = FILES["logo.png"]
+    assert (await objects.get(f"objects/{blob_sha(content)}")).content == content
+
+
+async def test_a_backup_says_what_it_lacks(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    async with opened(folder) as data:
+        await backup(data.store, folder, tmp_path / "copy", quiet, lacks="the files in s3://bucket")
+    assert put_back(tmp_path / "copy", tmp_path / "again").lacks == "the files in s3://bucket"
 
 
 @pytest.mark.parametrize("name", ["copy", "copy.tar.gz"])

@@ -14,14 +14,20 @@ import anyio
 import msgspec
 
 from collab.errors import Conflict, Forbidden, Invalid
+from collab.objects.base import ObjectStore
 from web.api.endpoint import Body, Call, Endpoints, NoQuery
 from web.api.report import LINES, Line, Report, Tell, Work, telling
 from web.api.shapes import maybe_rfc3339, rfc3339
 from web.archive import Manifest
 from web.backup import backup
 from web.roles import Access
-from web.services import BackedUp, Services
+from web.services import BackedUp, Services, now
+from web.settings import S3Place, place
+from web.shipping.assembly import Place
 from web.shipping.checking import Outcome
+from web.shipping.layout import OBJECTS as CARRIED
+from web.shipping.layout import Copy
+from web.shipping.once import copy_once
 from web.verify import Checked, Verifier
 
 endpoints = Endpoints()
@@ -37,9 +43,11 @@ class VerifyRequest(Body):
 
 
 class BackupRequest(Body):
-    """`to`: an absolute path on the server's machine, that is not there yet."""
+    """`to`: an absolute path on the server's machine, that is not there yet; or `s3://bucket/prefix`. `without_objects`: files that are
+    not text stay where they are, if they lie elsewhere than in the data directory."""
 
     to: str
+    without_objects: bool = False
 
 
 @endpoints.add("POST", "/verify", role="root", body=VerifyRequest, gives=(LINES,))
@@ -116,16 +124,19 @@ async def check_backup(call: Call[None, NoQuery]) -> Report:
 
 @endpoints.add("POST", "/backup", role="root", body=BackupRequest, gives=(LINES,), errors=(400,))
 async def make_backup(call: Call[BackupRequest, NoQuery]) -> Report:
-    """Copies the data directory, consistently, to a path on the server's machine, while the server serves.
+    """Copies everything, consistently, to a path on the server's machine, or into a bucket, while the server serves.
 
     Only with the token that lies in the data directory: the root token alone cannot write files on the machine.
-    Lines: `{"copied": {"phase", "done", "total"}}`, and at the end `{"done": {"files", "size"}}`.
+    Lines: `{"copied": {"phase", "done", "total"}}`, and at the end `{"done": {"files", "size"}}`; `lacks` there says what was left out.
     """
     check_local(call.access)
+    if call.body.to.startswith("s3:"):
+        to = place("to", call.body.to)
+        return Report(_copy_into(call.services, to, without_objects=call.body.without_objects))
     destination = pathlib.PurePath(call.body.to)
     if not destination.is_absolute():
         raise Invalid(f"{call.body.to!r} is not an absolute path", field="to")
-    return Report(_backup(call.services, pathlib.Path(destination)))
+    return Report(_backup(call.services, pathlib.Path(destination), without_objects=call.body.without_objects))
 
 
 def check_local(access: Access) -> None:
@@ -182,15 +193,57 @@ def _last_check(last: Outcome | None) -> LastCheck | None:
     )
 
 
-def _backup(services: Services, destination: pathlib.Path) -> Work:
+def _backup(services: Services, destination: pathlib.Path, *, without_objects: bool) -> Work:
     async def work(tell: Tell) -> Line:
         async def copying(note: Callable[[Line], None]) -> Manifest:
-            def progress(phase: str, done: int, total: int | None) -> None:
-                note({"copied": {"phase": phase, "done": done, "total": total}})
-
-            return await backup(services.store, services.settings.data, destination, progress)
+            settings = services.settings
+            own = settings.data / "objects"
+            elsewhere = settings.objects if settings.objects != own else None
+            lacks = f"files that are not text, which lie in {elsewhere}" if elsewhere and without_objects else ""
+            objects = services.objects if elsewhere and not without_objects else None
+            return await backup(services.store, settings.data, destination, _noting(note), objects=objects, lacks=lacks)
 
         manifest = await telling(tell, copying)
-        return {"files": len(manifest.files), "size": manifest.size}
+        return {"files": len(manifest.files), "size": manifest.size, "lacks": manifest.lacks}
 
     return work
+
+
+def _copy_into(services: Services, to: pathlib.Path | S3Place, *, without_objects: bool) -> Work:
+    async def work(tell: Tell) -> Line:
+        async def copying(note: Callable[[Line], None]) -> Copy | None:
+            settings = services.settings
+            if to == settings.backup_place and services.backup is not None:
+                await services.backup.shipper.copy_now()
+                return None
+            objects = await anyio.to_thread.run_sync(services.open_place, to)
+            try:
+                found = _placed(services, objects, to, without_objects=without_objects)
+                return await copy_once(services.store, settings.data, found, clock=now, progress=_noting(note))
+            finally:
+                await objects.aclose()
+
+        copy = await telling(tell, copying)
+        if copy is None:
+            return {"files": 0, "size": 0, "lacks": ""}
+        lacks = f"files that are not text, which lie in {copy.objects_place}" if copy.objects_place else ""
+        return {"files": len(copy.pieces), "size": copy.size, "lacks": lacks}
+
+    return work
+
+
+def _placed(services: Services, objects: ObjectStore, to: pathlib.Path | S3Place, *, without_objects: bool) -> Place:
+    """With files that are not text, unless they lie there anyway, or are not wanted."""
+    where = services.settings.objects
+    if where == to:
+        return Place(objects=objects, name=str(to))
+    if without_objects and where is not None:
+        return Place(objects=objects, name=str(to), elsewhere=str(where))
+    return Place(objects=objects, name=str(to), prefix=CARRIED, from_folder=services.objects)
+
+
+def _noting(note: Callable[[Line], None]) -> Callable[[str, int, int | None], None]:
+    def progress(phase: str, done: int, total: int | None) -> None:
+        note({"copied": {"phase": phase, "done": done, "total": total}})
+
+    return progress

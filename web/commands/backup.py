@@ -16,13 +16,17 @@ from web.settings import Settings
 
 @click.command()
 @click.argument("destination", metavar="[DEST]", required=False)
+@click.option("--without-objects", is_flag=True, help="Leave files that are not text where they are (QUIRE_OBJECTS).")
 @click.option("--check", is_flag=True, help="Restore the newest state of the continuous backup, and verify it.")
 @server_options
-def backup(url: str | None, data: pathlib.Path | None, destination: str | None, check: bool) -> int:
+def backup(
+    url: str | None, data: pathlib.Path | None, destination: str | None, without_objects: bool, check: bool
+) -> int:
     """Copy everything to DEST, consistently, while the server serves; or say how far the continuous backup is.
 
     DEST is a folder, or a file that ends in .tar.gz; it must not be there yet, and appears when it is whole. It holds everything, the
-    keys of the installation too: keep it as safe as the data. Run it on the server's machine.
+    keys of the installation too: keep it as safe as the data. Or DEST is s3://BUCKET/PREFIX: copies there share what has not changed, and
+    the keys stay here. Run it on the server's machine.
 
     Without DEST: where the server ships its backup to (QUIRE_BACKUP), and how far it is; exit status 1 when it is behind. With --check,
     the newest state is restored from there into a scratch folder and verified: exit status 1 when something is wrong with it.
@@ -30,6 +34,7 @@ def backup(url: str | None, data: pathlib.Path | None, destination: str | None, 
     \b
     quire backup /backups/quire-$(date +%F).tar.gz
     quire backup /backups/today --data /srv/quire
+    quire backup s3://bucket/prefix
     quire backup
     quire backup --check
     """
@@ -39,11 +44,11 @@ def backup(url: str | None, data: pathlib.Path | None, destination: str | None, 
         return _check(url, data)
     if destination is None:
         return _tell(url, data)
-    return _copy(url, data, pathlib.Path(destination))
+    return _copy(url, data, destination, without_objects=without_objects)
 
 
-def _copy(url: str | None, data: pathlib.Path | None, destination: pathlib.Path) -> int:
-    to = str(destination.absolute())
+def _copy(url: str | None, data: pathlib.Path | None, destination: str, *, without_objects: bool) -> int:
+    to = destination if destination.startswith("s3:") else str(pathlib.Path(destination).absolute())
 
     async def copy(client: Client) -> Any:
         if not client.local:
@@ -51,11 +56,14 @@ def _copy(url: str | None, data: pathlib.Path | None, destination: pathlib.Path)
                 "a backup is written by the server, next to its data",
                 "run this on the server's machine, with --data instead of --url",
             )
-        return await _reported(client, "/backup", {"to": to}, "copied", "copying ")
+        body = {"to": to, "without_objects": without_objects}
+        return await _reported(client, "/backup", body, "copied", "copying ")
 
     done = with_server(url, data, copy)
+    if done["lacks"]:
+        note(f"It lacks {done['lacks']}.")
     note(f"{plural(done['files'], 'file')}, {size(done['size'])}, each with its SHA-256, are in")
-    say(str(destination))
+    say(destination)
     return 0
 
 
@@ -150,6 +158,7 @@ def restore(source: str, to: pathlib.Path, at: str | None, with_objects: bool) -
             recovering.demand_no_time(source, at)
             manifest = recovering.archive(pathlib.Path(source), to, progress)
             told = f"{plural(len(manifest.files), 'file')}, {size(manifest.size)}, checked and restored."
+            told += f" The backup lacks {manifest.lacks}." if manifest.lacks else ""
             serving = ""
         else:
             done = recovering.shipped(settings, place, to, at, progress, with_objects=with_objects)

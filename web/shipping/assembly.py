@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
+from anyio import to_thread
+
 from collab.ids import Millis
 from collab.objects.base import ObjectStore
 from collab.store.pages import Pages
@@ -76,19 +78,10 @@ async def assemble(
     look: float = LOOK,
     step: Step = no_step,
 ) -> Shipper:
-    """Blocks: it reads and makes files."""
     folder = data / FOLDER
-    spool = Spool(folder)
+    spool = await to_thread.run_sync(Spool, folder)
     repositories = Repositories(data / "git", spool, moves)
-    succeeds = folder / SUCCEEDS
-    me = Me(
-        holder=read_or_make(folder / HOLDER, lambda: secrets.token_hex(16)),
-        run=f"{os.getpid()}-{secrets.token_hex(4)}",
-        host=socket.gethostname(),
-        epoch=epoch,
-        succeeds=succeeds.read_text().strip() if succeeds.exists() else None,
-    )
-
+    holder = await to_thread.run_sync(me, data, epoch)
     carrier = Carrier(place.from_folder, place.objects, place.prefix, folder) if place.from_folder else None
     if carrier is not None and place.told is not None:
         place.told.listener = carrier.noticed
@@ -102,7 +95,6 @@ async def assemble(
             at=cut.at,
             made_at=clock(),
             epoch=epoch,
-            page_size=pages.page_size,
             size=size,
             pieces=tuple(pieces),
             repositories=tuple(cut.repositories),
@@ -117,7 +109,7 @@ async def assemble(
         spool,
         repositories,
         place.objects,
-        Lease(place.objects, me, lapse=lapse, look=look),
+        Lease(place.objects, holder, lapse=lapse, look=look),
         where=place.name,
         describe=describe,
         clock=clock,
@@ -129,7 +121,9 @@ async def assemble(
     )
 
 
-def _me(folder: pathlib.Path, epoch: int) -> Me:
+def me(data: pathlib.Path, epoch: int) -> Me:
+    """Who this data directory is, in this process. Blocks."""
+    folder = data / FOLDER
     succeeds = folder / SUCCEEDS
     return Me(
         holder=read_or_make(folder / HOLDER, lambda: secrets.token_hex(16)),

@@ -11,7 +11,7 @@ may be named by segments too: they go when no copy has named them for `keep`.
 from __future__ import annotations
 
 import pathlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,7 +33,15 @@ UNNAMED: Final = "backup/UNNAMED"
 """The pieces of repositories that no copy names, and since when."""
 
 
-async def put_pieces(objects: ObjectStore, file: pathlib.Path) -> tuple[str, ...]:
+Progress = Callable[[str, int, int | None], None]
+"""Phase, how many done, how many in all (None: not known)."""
+
+
+def silently(phase: str, done: int, total: int | None) -> None:
+    """Nobody watches."""
+
+
+async def put_pieces(objects: ObjectStore, file: pathlib.Path, progress: Progress = silently) -> tuple[str, ...]:
     """All of `file` in pieces; their names, in order."""
     there = {key.removeprefix(PAGES) async for key in objects.list(PAGES)}
     size = (await to_thread.run_sync(file.stat)).st_size
@@ -45,6 +53,7 @@ async def put_pieces(objects: ObjectStore, file: pathlib.Path) -> tuple[str, ...
         if content is not None:
             await objects.put(PAGES + name, content)
             there.add(name)
+        progress("database", len(names), len(starts))
 
     starts = range(0, size, COPY_PIECE)
     await each(starts, put, at_once=AT_ONCE)

@@ -84,7 +84,6 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     at: Millis
     made_at: Millis
     epoch: int
-    page_size: int
     size: int
     pieces: tuple[str, ...]
     repositories: tuple[Repository, ...] = ()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
@@ -23,6 +23,7 @@ from collab.errors import Invalid, NotFound
 from collab.ids import Millis
 from collab.objects.base import ObjectStore
 from web.shipping import copying, layout, repositories, segment
+from web.shipping.copying import Progress
 from web.shipping.layout import COPY_PIECE, GIT, OWNER, PAGES, Copy, Owner, Repository
 from web.shipping.segment import Head
 
@@ -30,9 +31,6 @@ AT_ONCE: Final = 8
 """Pieces or segments on their way side by side."""
 
 DATABASE: Final = "quire.sqlite"
-
-Progress = Callable[[str, int, int | None], None]
-"""Phase, how many done, how many in all (None: not known)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

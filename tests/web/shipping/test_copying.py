@@ -18,7 +18,6 @@ def copy(generation: int, number: int, at: int, made_at: int) -> Copy:
         at=Millis(at),
         made_at=Millis(made_at),
         epoch=1,
-        page_size=4096,
         size=0,
         pieces=(),
     )
