@@ -16,6 +16,7 @@ import pytest
 from tests.cli.running import environment, git, quire
 from tests.harness.github import GitHubRepository, GitHubServer
 from tests.harness.server import QUIRE, ServerProcess
+from web.cli import USAGE
 from web.commands.connect import Target, parse
 
 
@@ -198,3 +199,36 @@ def test_a_directory_that_nobody_serves_is_connected_as_well(tmp_path: pathlib.P
 
 def credential(server: ServerProcess) -> dict[str, str]:
     return {"QUIRE_ROOT_TOKEN": server.token}
+
+
+def test_a_repository_on_github_is_imported_and_stays_connected(serving: ServerProcess, github: GitHubServer) -> None:
+    theirs: GitHubRepository = github.make(begun=True)
+    theirs.push("docs/a.md", b"theirs\n")
+    name = f"imported-{theirs.name}"
+    source = f"github:{theirs.full_name}@main:docs"
+    ran = quire(
+        *("import", source, "--project", name, "--connect", "--token-stdin", "--data", serving.data),
+        stdin=theirs.token + "\n",
+    )
+    assert ran.ok().out.splitlines()[-1] == f"{name}: 1 file, 7 bytes"
+    assert f"is connected to {theirs.full_name}" in ran.err
+    assert [each["path"] for each in api(serving, "GET", f"/projects/{name}/files")] == ["a.md"]
+    assert api(serving, "GET", f"/projects/{name}/remote")["folder"] == "docs"
+    assert api(serving, "GET", f"/projects/{name}/status")["uncommitted"] == 0
+    assert theirs.token not in ran.out + ran.err + serving.log
+
+
+def test_a_project_that_was_made_for_an_import_which_fails_is_gone_again(
+    serving: ServerProcess, github: GitHubServer
+) -> None:
+    token = {"QUIRE_GITHUB_TOKEN": github.token()}
+    ran = quire("import", "github:alice/no-such", "--project", "nothing", "--data", serving.data, env=token)
+    assert (ran.status, "There is no repository alice/no-such" in ran.err) == (1, True)
+    assert "nothing" not in [each["name"] for each in api(serving, "GET", "/projects")["projects"]]
+
+
+@pytest.mark.parametrize("option", ["--connect", "--token-stdin"])
+def test_what_is_for_github_goes_with_nothing_else(serving: ServerProcess, tmp_path: pathlib.Path, option: str) -> None:
+    ran = quire("import", tmp_path, "--project", "nothing", option, "--data", serving.data)
+    assert ran.status == USAGE
+    assert "go with github:OWNER/REPO" in ran.err

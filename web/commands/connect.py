@@ -91,7 +91,7 @@ def connect(
     gh auth token | quire connect notes github:alice/notes --token-stdin --take merge
     """
     wanted = parse(target)
-    token = _token(wanted, token_stdin)
+    token = token_for(wanted, token_stdin)
     body = {
         "kind": wanted.kind or "git",
         "repository": wanted.repository,
@@ -142,7 +142,8 @@ def _path(given: str, *, local: bool) -> str:
     return str(path)
 
 
-def _token(wanted: Target, from_stdin: bool) -> str | None:
+def token_for(wanted: Target, from_stdin: bool) -> str | None:
+    """For GitHub; None: whatever the server has."""
     if from_stdin:
         if wanted.kind != "github":
             raise click.UsageError("--token-stdin is for GitHub alone")
