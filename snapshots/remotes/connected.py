@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import anyio
 import anyio.to_thread
 import msgspec
 from dulwich.refs import Ref, check_ref_format
@@ -78,6 +79,7 @@ class ConnectedRemotes:
         self._make_hub = make_hub
         self._hubs: Hubs | None = None
         self._open: dict[ProjectId, _Open] = {}
+        self._opening = anyio.Lock()
 
     # -- the contract Remotes ----------------------------------------------------------------------------------------
 
@@ -87,8 +89,11 @@ class ConnectedRemotes:
             self._open.pop(project.id, None)
             return await self.local.of(project)
         found = self._open.get(project.id)
-        if found is None or found.record != record or not await self._in_place(project, found):
-            found = self._open[project.id] = await self._opened(project, record)
+        if found is None or not await self._stands(project, found, record):
+            async with self._opening:
+                found = self._open.get(project.id)
+                if found is None or not await self._stands(project, found, record):
+                    found = self._open[project.id] = await self._opened(project, record)
         await self._keep_name(project, found)
         return found.remote
 
@@ -134,8 +139,10 @@ class ConnectedRemotes:
     async def _neighbour(self, known: Connection) -> NeighbourRemote:
         return await anyio.to_thread.run_sync(NeighbourRemote, pathlib.Path(known.repository), known.branch)
 
-    async def _in_place(self, project: Project, found: _Open) -> bool:
-        """The project's own repository goes along when the project is renamed."""
+    async def _stands(self, project: Project, found: _Open, record: bytes) -> bool:
+        """The connection is what it was. The project's own repository goes along when the project is renamed."""
+        if found.record != record:
+            return False
         return found.local is None or found.local == (await self.local.of(project)).path
 
     async def _recorded(self, project: Project, known: Connection) -> Repository:

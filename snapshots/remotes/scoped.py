@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import replace
 
+from collab import paths
+from collab.errors import Invalid
 from collab.ids import BlobSha, Path
 from snapshots import scope as scopes
 from snapshots.budget import Left
@@ -71,6 +73,11 @@ class ScopedRemote:
                 outside[path] = entry
             else:
                 inside[here] = entry
+        if (file := self._in_place_of_the_folder(outside)) is not None:
+            raise Invalid(
+                f"{paths.show(file)} is no folder of {self.described()['repository']} (any more): connect to another one",
+                field="folder",
+            )
         self._outside = commit, outside
         return inside
 
@@ -83,6 +90,12 @@ class ScopedRemote:
         if not self.scope.folder:
             return await self.inner.tree(commit)
         return await self.inner.tree_below(commit, self.scope.folder)
+
+    def _in_place_of_the_folder(self, outside: Mapping[Path, TreeEntry]) -> Path | None:
+        if not self.scope.folder:
+            return None
+        folder = Path(self.scope.folder)
+        return next((path for path in (folder, *paths.parents(folder)) if path in outside), None)
 
     async def tree_sha(self, commit: CommitSha) -> TreeSha:
         """Of the whole repository: what git calls the commit's."""

@@ -540,6 +540,24 @@ async def test_what_newly_belongs_and_differs_needs_a_choice(home: House, tmp_pa
     assert held(path) == {"docs/a.md": "a", "notes/b.md": "ours"}
 
 
+async def test_a_folder_that_is_a_file_there_is_refused_and_said_when_it_becomes_one(
+    home: House, tmp_path: pathlib.Path
+) -> None:
+    path = bare(tmp_path, {"docs/a.md": "a\n", "file": "x\n"})
+    for folder in ("file", "file/below"):
+        with pytest.raises(Invalid, match="file is no folder of"):
+            await connect(home, to(path, scope=Scope(folder)))
+    await connect(home, to(path, scope=Scope("docs")))
+    push(path, {"docs/a.md": None})
+    (tmp_path / "work-main" / "docs").rmdir()
+    push(path, {"docs": "a file now\n"})
+    await home.write("b.md", "b\n")
+    with pytest.raises(Invalid, match="docs is no folder of"):
+        await home.snapshotter.snapshot(home.project)
+    assert "docs is no folder" in (await home.snapshotter.status(home.project)).detail
+    assert held(path) == {"docs": "a file now", "file": "x"}
+
+
 # -- who may, and what cannot be
 
 
