@@ -24,7 +24,7 @@ import structlog
 
 from collab import conflicts, paths
 from collab.bus.base import Bus
-from collab.errors import QuireError
+from collab.errors import Forbidden, QuireError
 from collab.ids import ActorId, Path, ProjectId
 from collab.store.base import Change, Project, Store
 from snapshots import pushes
@@ -35,7 +35,7 @@ from snapshots.packs.verdict import Judged, Progress, PushLimits, Verdict
 from snapshots.plan import Foreseen, PushRefused
 from snapshots.puller import Pulled, Pushed, no_step
 from snapshots.remotes.base import BranchMoved, CommitSha
-from snapshots.serving import Incoming, Repository, Serving
+from snapshots.serving import Incoming, Scoped, Served, Serving
 from snapshots.snapshotter import Snapshotter
 
 log = structlog.get_logger(__name__)
@@ -127,14 +127,16 @@ class Pushing:
 
     async def push(self, project: Project, incoming: Incoming, wish: Wish) -> tuple[str, list[Outcome]]:
         """Whether its pack could be read (else why not), and what became of each ref."""
-        repository = await self._serving.repository(project)
+        served = await self._serving.own(project)
+        if served is None:
+            raise Forbidden(f"the commits of {project.name} go elsewhere by now: push there")
         verdict = Verdict()
         if any(each.new is not None for each in wish.updates):
             verdict = await incoming.judge(wish.updates, self._limits, lambda told: wish.say(_percent(told)))
         if verdict.refused:
             wish.say(f"Nothing is taken of this push: {verdict.refused}.\n")
             return verdict.refused, [Outcome(each.ref, "nothing of the push is taken") for each in wish.updates]
-        push = _Push(self, project, repository, incoming, wish, {each.ref: each for each in verdict.refs})
+        push = _Push(self, project, served, incoming, wish, {each.ref: each for each in verdict.refs})
         return "ok", await push.carry_out()
 
     async def commit(self, changes: Sequence[Change]) -> None:
@@ -155,15 +157,15 @@ class Pushing:
 class _Push:
     pushing: Pushing
     project: Project
-    repository: Repository
+    served: Served
     incoming: Incoming
     wish: Wish
     judged: dict[bytes, Judged]
     landed: bool = False
 
     async def carry_out(self) -> list[Outcome]:
-        branch = self.repository.branch
-        problems = rules.problems(self.wish.updates, self.judged, await self.repository.refs(), branch)
+        branch = self.served.repository.branch
+        problems = rules.problems(self.wish.updates, self.judged, await self.served.repository.refs(), branch)
         if problems and self.wish.atomic:
             problems = {each.ref: problems.get(each.ref, rules.ALL_OR_NONE) for each in self.wish.updates}
         sound = [each for each in self.wish.updates if each.ref not in problems]
@@ -189,7 +191,7 @@ class _Push:
         before = await self.pushing.open(self.project)
         pushed = Pushed(
             head=head,
-            commits=self.incoming,
+            commits=Scoped(self.incoming, self.served.scope),
             land=lambda: self._land(main, along),
             despite=self.wish.despite,
         )
@@ -223,14 +225,14 @@ class _Push:
         moved: list[Update] = []
         try:
             for each in (*along, main):
-                if not await self.repository.update(each):
+                if not await self.served.repository.update(each):
                     raise BranchMoved(_name(each.ref), None if each.old is None else CommitSha(each.old.hex()), None)
                 moved.append(each)
                 self.pushing.step("ref moved")
         except BaseException:
             with anyio.CancelScope(shield=True):
                 for each in reversed(moved):
-                    await self.repository.update(Update(each.ref, each.new, each.old))
+                    await self.served.repository.update(Update(each.ref, each.new, each.old))
                 await self.pushing.commit([pushes.drop(self.project.id, head)])
             raise
         self.landed = True
@@ -275,13 +277,13 @@ class _Push:
         moved: list[Update] = []
         problems: dict[bytes, str] = {}
         for each in updates:
-            if await self.repository.update(each):
+            if await self.served.repository.update(each):
                 moved.append(each)
             else:
                 problems[each.ref] = rules.PULL_FIRST
         if problems and self.wish.atomic:
             for each in reversed(moved):
-                await self.repository.update(Update(each.ref, each.new, each.old))
+                await self.served.repository.update(Update(each.ref, each.new, each.old))
             return {each.ref: problems.get(each.ref, rules.ALL_OR_NONE) for each in updates}
         for each in moved:
             await self._tell(each)
@@ -292,7 +294,7 @@ class _Push:
         if each.old is None and each.ref.startswith(BRANCHES):
             name = _name(each.ref.removeprefix(BRANCHES))
             self.wish.say(
-                f"{name} is kept as a branch; the files of {self.project.name} follow {self.repository.branch}.\n"
+                f"{name} is kept as a branch; the files of {self.project.name} follow {self.served.repository.branch}.\n"
             )
 
     def _record(self, each: Update) -> pushes.Push:

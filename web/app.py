@@ -163,12 +163,13 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     from snapshots.connecting import Connecting
     from snapshots.importer import Importer
     from snapshots.listener import Listener
+    from snapshots.mirrors import Mirrors
     from snapshots.packs.verdict import PushLimits
     from snapshots.polling import Polling
     from snapshots.pushing import Pushing
     from snapshots.remotes.connected import ConnectedRemotes
     from snapshots.remotes.github_accounts import Accounts
-    from snapshots.remotes.local import LocalRemotes
+    from snapshots.remotes.local import LocalRemote, LocalRemotes
     from snapshots.remotes.quarantine import Quarantine
     from snapshots.schedule import Pace
     from snapshots.serving import Serving
@@ -237,7 +238,8 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         app_secret=accounts.webhook_secret,
     )
     tasks.start_soon(listener.sweep)
-    serving = Serving(remotes.own, remotes, Quarantine.begin)
+    mirrors = Mirrors(settings.data / "git" / ".mirrors", LocalRemote)
+    serving = Serving(remotes.local, remotes, mirrors, Quarantine.begin)
     return Services(
         settings=settings,
         store=parts.store,

@@ -6,7 +6,7 @@ Whatever else stands under `refs/` (what a host or a tool keeps for itself) is n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from snapshots.packs.entries import Oid
@@ -34,6 +34,14 @@ class Refs:
     def tags(self) -> dict[Oid, Oid]:
         """Tag objects, with what they lead to."""
         return {self.all[name]: target for name, target in self.peeled.items()}
+
+    def at(self, head: bytes) -> Refs:
+        """With another HEAD."""
+        return replace(self, head=head)
+
+    def only(self, name: bytes) -> Refs:
+        """Nothing but this ref."""
+        return replace(self, all={name: self.all[name]} if name in self.all else {}, peeled={})
 
 
 @dataclass(frozen=True, slots=True)

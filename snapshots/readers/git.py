@@ -115,7 +115,7 @@ def read_url(url: str, bare: pathlib.Path, batches: Batches) -> Done:
     store = DiskObjectStore(str(bare / "objects"), fsync_object_files=True)
     try:
         with Repo(str(bare), object_store=store) as repo:
-            client, path = get_transport_and_path_from_url(url, quiet=True, pool_manager=_connections(url))
+            client, path = get_transport_and_path_from_url(url, quiet=True, pool_manager=connections(url))
             found = client.fetch(
                 path, repo, lambda refs, depth=None: [sha for name, sha in refs.items() if name == b"HEAD"]
             )
@@ -209,7 +209,7 @@ class SameHostByProxy(SameHost, urllib3.ProxyManager):
     """The same, where the environment names a proxy."""
 
 
-def _connections(url: str) -> urllib3.PoolManager:
+def connections(url: str) -> urllib3.PoolManager:
     made = default_urllib3_manager(
         None, pool_manager_cls=SameHost, proxy_manager_cls=SameHostByProxy, base_url=url, timeout=SILENCE
     )

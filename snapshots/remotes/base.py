@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import AsyncIterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NewType, Protocol
 
 from collab.errors import Conflict
@@ -138,6 +138,14 @@ class GitRemote(Protocol):
     async def aclose(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedFrom:
+    """What git itself fetches: an address, and the password that goes with any user name ("": none is needed)."""
+
+    url: str
+    password: str = field(repr=False)
+
+
 class Hosted(Protocol):
     """A host of repositories: other branches of this one, pull requests, and how much may be asked for. Done twice,
     whatever is ensured is done once."""
@@ -163,6 +171,9 @@ class Hosted(Protocol):
 
     def obstacle(self) -> str:
         """Why it takes none, by what its host said last; "" when nothing is in the way. Asks nobody."""
+
+    async def fetched_from(self) -> FetchedFrom:
+        """Where git itself gets the repository."""
 
     def left(self) -> Left:
         """What may still be asked for, and whether all of it waits."""

@@ -97,12 +97,6 @@ class ConnectedRemotes:
         await self._keep_name(project, found)
         return found.remote
 
-    async def own(self, project: Project) -> LocalRemote:
-        """The project's repository in the data directory, on the project's branch when its commits go there."""
-        remote, own = await self.of(project), await self.local.of(project)
-        here = isinstance(remote, LocalRemote) and remote.path == own.path
-        return remote if here and isinstance(remote, LocalRemote) else own
-
     def incoming(self, job: str) -> pathlib.Path:
         return self.local.incoming(job)
 

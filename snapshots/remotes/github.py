@@ -37,6 +37,7 @@ from snapshots.remotes.base import (
     Blobs,
     BranchMoved,
     CommitSha,
+    FetchedFrom,
     Made,
     NewCommit,
     PullRequest,
@@ -110,6 +111,9 @@ class GitHubRemote:
     def obstacle(self) -> str:
         facts = self.repository.facts
         return archived(facts.name).message if facts.archived else ""
+
+    async def fetched_from(self) -> FetchedFrom:
+        return FetchedFrom(self.repository.facts.clone_url, await self._hub.credential.token())
 
     def left(self) -> Left:
         return self._hub.left()

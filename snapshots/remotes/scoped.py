@@ -23,6 +23,7 @@ from snapshots.remotes.base import (
     Author,
     Blobs,
     CommitSha,
+    FetchedFrom,
     GitRemote,
     Hosted,
     Made,
@@ -186,6 +187,9 @@ class _ScopedHost:
 
     async def ensure_pull_request(self, branch: str, onto: str, title: str, body: str) -> PullRequest:
         return await self._hosted.ensure_pull_request(branch, onto, title, body)
+
+    async def fetched_from(self) -> FetchedFrom:
+        return await self._hosted.fetched_from()
 
     async def pull_request(self, number: int) -> PullRequest | None:
         return await self._hosted.pull_request(number)

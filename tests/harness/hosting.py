@@ -21,7 +21,7 @@ from dulwich.repo import Repo
 from collab.ids import Millis, Path, ProjectId
 from collab.store.base import Project
 from snapshots.budget import Left
-from snapshots.remotes.base import Blobs, CommitSha, GitRemote, Made, NewCommit, PullRequest
+from snapshots.remotes.base import Blobs, CommitSha, FetchedFrom, GitRemote, Made, NewCommit, PullRequest
 from snapshots.remotes.connected import ConnectedRemotes
 from snapshots.remotes.local import LocalRemote, init, no_step
 from snapshots.remotes.refusals import BranchProtected, FilesRefused, Reason
@@ -57,6 +57,9 @@ class Host:
     asked: list[str] = field(default_factory=list)
     left: Left = field(default_factory=lambda: Left(5_000, 500, Millis(0), None))
     spacing: int = 0
+    address: str = ""
+    """Where git fetches it, with this `password`."""
+    password: str = ""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     time: int = 1_700_000_000
 
@@ -240,6 +243,11 @@ class Account:
         self._remote._ask(f"pull request {number}")
         await anyio.lowlevel.checkpoint()
         return next((self._told(each) for each in self._host.pulls if each.number == number), None)
+
+    async def fetched_from(self) -> FetchedFrom:
+        self._remote._ask("fetch")
+        await anyio.lowlevel.checkpoint()
+        return FetchedFrom(self._host.address, self._host.password)
 
     def left(self) -> Left:
         return self._host.left

@@ -320,31 +320,3 @@ def test_a_server_that_is_killed_in_the_middle_is_consistent_and_takes_the_push_
             [str(QUIRE), "verify", "--data", str(server.data)], capture_output=True, text=True, check=False
         )
         assert found.returncode == 0, found.stdout
-
-
-def test_a_project_that_is_connected_elsewhere_says_where_to_push(
-    hosted: Hosted, base: Clone, api: httpx.Client, tmp_path: pathlib.Path
-) -> None:
-    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "elsewhere.git")
-    git(base.folder, "push", "--quiet", str(tmp_path / "elsewhere.git"), "main")
-    wanted = {"kind": "git", "repository": str(tmp_path / "elsewhere.git"), "branch": "main", "take": "merge"}
-    api.put(f"/projects/{hosted.name}/remote", json=wanted).raise_for_status()
-    base.write(a_md="elsewhere\n")
-    done = run(base.folder, "push")
-    assert done.returncode != 0
-    assert f"remote: Nothing was pushed: the commits of {hosted.name} go to" in done.stderr
-    assert str(tmp_path / "elsewhere.git") in done.stderr
-
-
-def test_a_project_on_another_branch_of_its_own_repository_is_served_there(
-    hosted: Hosted, base: Clone, api: httpx.Client
-) -> None:
-    """A push to that branch is a pull; one to the branch that was left is kept, and changes no file."""
-    wanted = {"kind": "git", "repository": "", "branch": "draft"}
-    api.put(f"/projects/{hosted.name}/remote", json=wanted).raise_for_status()
-    base.write(a_md="on the branch that was left\n")
-    base.push("--quiet", "origin", "HEAD:main")
-    assert files(api, hosted.name)["a.md"] != b"on the branch that was left\n"
-    base.write(a_md="on the draft\n")
-    base.push("--quiet", "--force", "origin", "HEAD:draft")
-    until(lambda: files(api, hosted.name)["a.md"] == b"on the draft\n", "the push to the draft is live")

@@ -12,10 +12,12 @@ import anyio.to_thread
 
 from collab.ids import ActorId
 from collab.store.base import Change
+from snapshots.mirrors import Mirrors
 from snapshots.packs.entries import oid
 from snapshots.packs.refs import Update
 from snapshots.packs.verdict import PushLimits
 from snapshots.pushing import Pushing, Wish
+from snapshots.remotes.local import LocalRemote
 from snapshots.remotes.quarantine import Quarantine
 from snapshots.serving import Serving
 from tests.snapshots.git import ENVIRONMENT, git
@@ -61,9 +63,9 @@ async def pushed(
 ) -> Told:
     """`refs`: full name -> what it is to become, as the clone calls it ("": nothing); HEAD to main when nothing is said.
     `pack` instead of what git would send. `meanwhile`: between the plan of the push and the move of the branch."""
-    serving = Serving(home.remotes.own, home.remotes, Quarantine.begin)
+    serving = Serving(home.remotes.local, home.remotes, Mirrors(home.root / "mirrors", LocalRemote), Quarantine.begin)
     pushing = _Interrupted(meanwhile, serving, home.snapshotter, home.store, home.bus, limits=limits, step=step)
-    repository = await serving.repository(home.project)
+    repository = await home.remotes.local.of(home.project)
     there = {name.decode(): target.hex() for name, target in (await repository.refs()).all.items()}
     wanted = {"refs/heads/main": "HEAD"} if refs is None else refs
     become = {name: git(clone, "rev-parse", what) if what else NOTHING for name, what in wanted.items()}

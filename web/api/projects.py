@@ -137,6 +137,7 @@ async def delete_project(call: Call[None, NoQuery]) -> ProjectGone:
     await call.services.workspace.delete_project(project.name)
     identity.ended(gone)
     await call.services.snapshotter.forget(project.id)
+    await call.services.serving.forget(project.id)
     if call.services.follower is not None:
         await call.services.follower.forget(project.id)
     call.services.counts.pop(project.id, None)

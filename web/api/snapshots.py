@@ -129,9 +129,11 @@ class StatusInfo(msgspec.Struct):
     """`uncommitted` is the number of files that no branch holds as they are, `conflicts` that of open conflicts, `outside` that
     of files that do not belong to what the project is connected to, and are not committed. `state`:
     idle, running, pulling, committing, failed or conflicts; `detail` says what is wrong, what waits for whom, and what to
-    do. `budget`: null where the remote has none. `objects`: null where snapshots are git's alone."""
+    do. `budget`: null where the remote has none. `objects`: null where snapshots are git's alone. `git`: the address that
+    git clients clone, fetch and push to; null where pushes go elsewhere."""
 
     remote: dict[str, Any] | None
+    git: str | None
     head: str | None
     uncommitted: int
     conflicts: int
@@ -233,6 +235,7 @@ async def get_status(call: Call[None, NoQuery]) -> StatusInfo:
     status = await call.services.snapshotter.status(call.project)
     return StatusInfo(
         remote=dict(status.remote) if status.remote else None,
+        git=await _git(call),
         head=status.head,
         uncommitted=status.uncommitted,
         conflicts=status.conflicts,
@@ -249,6 +252,12 @@ async def get_status(call: Call[None, NoQuery]) -> StatusInfo:
         ],
         refused=[refused_info(each.path, each.reason) for each in status.refused],
     )
+
+
+async def _git(call: Call[None, NoQuery]) -> str | None:
+    if await call.services.serving.own(call.project) is None:
+        return None
+    return f"{call.services.identity.base_url(call.request)}/git/{call.project.name}.git"
 
 
 def _budget(status: Status) -> BudgetInfo | None:

@@ -50,7 +50,7 @@ def _greet(ready: Ready) -> None:
         f"  log in   {ready.login_url}\n"
         f"  data     {data}\n"
         f"  import   {this_command()} import FOLDER-OR-REPOSITORY --project PROJECT{_where(ready.data)}\n"
-        f"  clone    git clone {repository}\n"
+        f"  clone    git clone {ready.url}/git/PROJECT.git  (the password is a token; on this machine also {repository})\n"
         "Ctrl-C stops it."
     )
 

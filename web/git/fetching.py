@@ -170,11 +170,12 @@ def _number(said: str, value: str) -> int:
 @dataclass(slots=True)
 class Answer:
     """One request, held against a repository. When `packets` is through, `shallow` says what is to be packed; None: the
-    answer ends there, and the client asks again."""
+    answer ends there, and the client asks again. `tips`: nothing but what refs name can be asked for."""
 
     wanted: Wanted
     graph: Graph
     refs: Refs
+    tips: bool = False
     shallow: Shallow | None = None
 
     def packets(self) -> Iterator[bytes]:
@@ -182,8 +183,11 @@ class Answer:
         if not self.wanted.wants:
             yield from [FLUSH] if self.wanted.version == 2 else []
             return
+        if self.tips and self.wanted.filter != EVERYTHING:
+            raise Invalid("partial clones are not possible of this repository", field="filter")
+        named = set(self.refs.all.values())
         for each in self.wanted.wants:
-            if each not in self.graph.source:
+            if each not in (named if self.tips else self.graph.source):
                 raise Invalid(f"not our ref {each.hex()}", field="want")
         yield from self._version_2() if self.wanted.version == 2 else self._version_0()
 

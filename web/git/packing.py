@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import pathlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
@@ -14,6 +13,7 @@ import structlog
 from collab.errors import Unavailable
 from collab.ids import ActorId
 from snapshots import child
+from snapshots.serving import Served
 
 log = structlog.get_logger(__name__)
 
@@ -22,11 +22,13 @@ PATIENCE: Final = 60.0
 
 
 class Fetch(msgspec.Struct, frozen=True):
-    """`body` is what the client sent, in `version` of the protocol."""
+    """`body` is what the client sent, in `version` of the protocol. `branch`: what HEAD is; `only`: nothing else is shown."""
 
     repository: str
     body: bytes
     version: int
+    branch: bytes
+    only: bool
 
 
 class Packing:
@@ -54,9 +56,10 @@ class Packing:
             self._of.pop(actor, None)
 
 
-async def fetch(repository: pathlib.Path, body: bytes, version: int) -> AsyncGenerator[bytes]:
+async def fetch(served: Served, body: bytes, version: int) -> AsyncGenerator[bytes]:
     """The answer, in pieces; cut short when the process ends early, which the client sees too."""
-    request = msgspec.msgpack.encode(Fetch(str(repository), body, version))
+    place = served.repository.path
+    request = msgspec.msgpack.encode(Fetch(str(place), body, version, served.branch, served.only))
     async with child.running("web.git.worker", request) as process:
         while True:
             try:
@@ -65,4 +68,4 @@ async def fetch(repository: pathlib.Path, body: bytes, version: int) -> AsyncGen
                 break
         status = await process.wait()
         if status:
-            log.warning("a pack could not be made", repository=repository.name, status=status)
+            log.warning("a pack could not be made", repository=place.name, status=status)

@@ -18,8 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from collab.errors import Forbidden, Invalid, NotFound, ProtocolError, QuireError, Unavailable
-from snapshots.remotes.base import GitRemote
+from collab.errors import Forbidden, Invalid, ProtocolError, QuireError, Unavailable
+from snapshots.serving import Served, place
 from web.git import advertisement, packing, receiving
 from web.git.advertisement import RECEIVE, UPLOAD, Service, content_type
 from web.git.asking import Asked, asked, body, refusal
@@ -62,56 +62,50 @@ async def info_refs(request: Request) -> Response:
 def _advertise(service: Service) -> Serve:
     async def serve(request: Request) -> Response:
         call = await asked(request, service)
-        await _check_served(call, service)
         if service == RECEIVE:
+            served = await _own(call)
             call.services.pushing.looked(call.project.id)
-        refs = await (await call.services.serving.repository(call.project)).refs()
-        content = advertisement.advertisement(service, refs, advertisement.version(request.headers.get("git-protocol")))
+        else:
+            served = await call.services.serving.of(call.project)
+        version = advertisement.version(request.headers.get("git-protocol"))
+        content = advertisement.advertisement(service, await served.refs(), version)
         return Response(content, media_type=content_type(service, "advertisement"))
 
     return serve
 
 
-async def _check_served(call: Asked, service: Service) -> None:
-    elsewhere = await call.services.serving.elsewhere(call.project)
-    if elsewhere is None:
-        return
-    if service == RECEIVE:
-        raise Forbidden(f"the commits of {call.project.name} go to {_place(elsewhere)}; push there")
-    raise NotFound(
-        f"The commits of {call.project.name} go to {_place(elsewhere)}. Clone that: {elsewhere.clone_command()}"
-    )
-
-
-def _place(remote: GitRemote) -> str:
-    described = remote.described()
-    return f"the branch {remote.branch} of {described.get('url') or described['repository']}"
+async def _own(call: Asked) -> Served:
+    """Where pushes are taken."""
+    own = await call.services.serving.own(call.project)
+    if own is None:
+        remote = await call.services.snapshotter.remotes.of(call.project)
+        raise Forbidden(f"the commits of {call.project.name} go to {place(remote)}: push there")
+    return own
 
 
 @_answering(UPLOAD)
 async def upload_pack(request: Request) -> Response:
     call = await asked(request, UPLOAD)
-    await _check_served(call, UPLOAD)
     _check_type(request, UPLOAD)
     content = b"".join([piece async for piece in body(request, ASKING_MOST)])
     version = advertisement.version(request.headers.get("git-protocol"))
-    repository = await call.services.serving.repository(call.project)
+    served = await call.services.serving.of(call.project)
     kind = content_type(UPLOAD, "result")
     if version == 2:
         try:
             command = advertisement.command(content)
             if command is None or command.name == "ls-refs":
-                told = b"" if command is None else advertisement.ls_refs(await repository.refs(), command.arguments)
+                told = b"" if command is None else advertisement.ls_refs(await served.refs(), command.arguments)
                 return Response(told, media_type=kind)
         except ProtocolError as error:
             return Response(advertisement.refused(error.message), media_type=kind)
-    return _Streamed(call, packing.fetch(repository.path, content, version), kind)
+    return _Streamed(call, packing.fetch(served, content, version), kind)
 
 
 @_answering(RECEIVE)
 async def receive_pack(request: Request) -> Response:
     call = await asked(request, RECEIVE)
-    await _check_served(call, RECEIVE)
+    await _own(call)
     _check_type(request, RECEIVE)
     return await receiving.receive(request, call)
 

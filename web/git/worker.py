@@ -50,7 +50,8 @@ def respond(request: Fetch, out: IO[bytes]) -> None:
     try:
         command = advertisement.command(request.body) if request.version == 2 else None
         wanted = fetching.parse_2(command.arguments) if command is not None else fetching.parse(request.body)
-        answer = Answer(wanted, Graph(objects), read_refs(pathlib.Path()))
+        refs = read_refs(pathlib.Path()).at(request.branch)
+        answer = Answer(wanted, Graph(objects), refs.only(request.branch) if request.only else refs, tips=request.only)
         for packet in answer.packets():
             out.write(packet)
     except QuireError as error:

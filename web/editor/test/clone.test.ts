@@ -8,8 +8,21 @@ const status = (clone: string | null): Status =>
 
 test("a repository on the server's machine is cloned by whoever can reach it, and named to the others", () => {
   const local = status("git clone /data/git/notes.git");
-  assert.deepEqual(cloneOf(local, true), { command: "git clone /data/git/notes.git", place: "/data/git/notes.git" });
-  assert.deepEqual(cloneOf(local, false), { command: null, place: "/data/git/notes.git" });
+  assert.deepEqual(cloneOf(local, true), {
+    command: "git clone /data/git/notes.git",
+    place: "/data/git/notes.git",
+    served: false,
+  });
+  assert.deepEqual(cloneOf(local, false), { command: null, place: "/data/git/notes.git", served: false });
+});
+
+test("a repository that Quire serves is cloned from there by everybody", () => {
+  const served = { ...status("git clone /data/git/notes.git"), git: "https://quire.example/git/notes.git" };
+  assert.deepEqual(cloneOf(served, false), {
+    command: "git clone https://quire.example/git/notes.git",
+    place: null,
+    served: true,
+  });
 });
 
 test("a repository with an address is cloned by everybody", () => {

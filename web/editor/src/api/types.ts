@@ -77,6 +77,8 @@ export interface Status {
     clone?: string | null;
     archived?: boolean;
   } | null;
+  /** Where git clones it and pushes to; null where pushes go elsewhere. */
+  git?: string | null;
   head: string | null;
   uncommitted: number;
   conflicts: number;

@@ -9,9 +9,10 @@ import { ago, counted, timeOf } from "../format.ts";
 import { hrefOf } from "../navigation.ts";
 import { newest } from "../project/changes-panel.tsx";
 import { cloneOf } from "../project/clone.ts";
+import { CloneCommand } from "../project/clone-command.tsx";
 import { DiffDialog, type Version } from "../project/diff-dialog.tsx";
 import { mayReachServer } from "../session.ts";
-import { Button, CopyField, Loading } from "../ui/controls.tsx";
+import { Button, Loading } from "../ui/controls.tsx";
 import { Icon } from "../ui/icons.tsx";
 import { Message } from "../ui/shell.tsx";
 import { ProjectFrame } from "./frame.tsx";
@@ -51,7 +52,7 @@ export function HistoryPage({ project }: { project: string }) {
             Imported at <code>{head.slice(0, 10)}</code>; no commits made here yet. Quire commits by itself when nobody
             has typed for a while.
           </p>
-          {clone?.command && <CopyField label="Clone command" value={clone.command} />}
+          <CloneCommand clone={clone} project={project} />
         </Message>
       )}
       {snapshots.value?.length === 0 && !head && (
@@ -63,7 +64,7 @@ export function HistoryPage({ project }: { project: string }) {
       )}
       {shown.length > 0 && (
         <>
-          {clone?.command && <CopyField label="Clone command" value={clone.command} />}
+          <CloneCommand clone={clone} project={project} />
           <ol class="history" aria-label="Commits">
             {shown.map((each, index) => (
               <Entry

@@ -13,6 +13,7 @@ import { useNow } from "../ui/now.ts";
 import { toastError } from "../ui/toasts.tsx";
 import { ask } from "./ask.tsx";
 import { cloneOf } from "./clone.ts";
+import { CloneCommand } from "./clone-command.tsx";
 import { DiffDialog } from "./diff-dialog.tsx";
 import type { OpenProject } from "./project.ts";
 import { troubleOf } from "./trouble.ts";
@@ -45,7 +46,7 @@ export function ChangesPanel({ project, mayWrite }: { project: OpenProject; mayW
       {clone?.command && (
         <div class="side-block">
           <h2>Clone</h2>
-          <CopyField label="Clone command" value={clone.command} />
+          <CloneCommand clone={clone} project={project.name} />
         </div>
       )}
       {compared.value && <ChangeDiff change={compared.value} project={project} mayWrite={mayWrite} shown={compared} />}

@@ -13,6 +13,7 @@ import type { Remote, Snapshot, Status } from "../api/types.ts";
 import { counted, timeOf } from "../format.ts";
 import { hrefOf } from "../navigation.ts";
 import { cloneOf } from "../project/clone.ts";
+import { CloneCommand } from "../project/clone-command.tsx";
 import { troubleOf } from "../project/trouble.ts";
 import { canManage, canWrite, mayReachServer } from "../session.ts";
 import { Button, CopyField } from "../ui/controls.tsx";
@@ -109,7 +110,7 @@ export function RepositorySection({ project, standing, notice }: SectionProps) {
         </p>
       )}
       <Facts project={project} standing={at} />
-      <Clone standing={at} />
+      <Clone project={project} standing={at} />
       <div class="actions">
         {canWrite.value && (
           <Button icon="download" busy={busy.value} onClick={() => void pull()}>
@@ -205,7 +206,7 @@ function Detail({ detail }: { detail: string }) {
   );
 }
 
-function Clone({ standing }: { standing: Standing }) {
+function Clone({ project, standing }: { project: string; standing: Standing }) {
   const clone = cloneOf(standing.status, mayReachServer());
   if (clone?.command) {
     return (
@@ -214,7 +215,7 @@ function Clone({ standing }: { standing: Standing }) {
           Every commit can be cloned
           {clone.place && ", on the machine that the server runs on"}.
         </p>
-        <CopyField label="Clone command" value={clone.command} />
+        <CloneCommand clone={clone} project={project} />
       </>
     );
   }
