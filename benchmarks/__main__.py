@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
-from benchmarks import footprint, imports, joins, keystrokes, paper, requests, scenarios
+from benchmarks import footprint, github, imports, joins, keystrokes, paper, requests, scenarios
 from benchmarks.bench import PEERS, Bench
 from benchmarks.finding import Finding, table
 from tests.harness.packages import install
@@ -40,6 +40,8 @@ ROWS: dict[str, Row] = {
     "start": requests.start,
     "repository": imports.repository,
     "text": imports.text,
+    "pushed": github.pushed,
+    "tarball": github.tarball,
     "paper": paper.paper,
 }
 HERE = pathlib.Path(__file__).parent

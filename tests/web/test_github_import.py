@@ -13,10 +13,15 @@ import anyio.to_thread
 import httpx
 import pytest
 
+from collab.ids import BlobSha, Path
+from snapshots import trees
+from snapshots.remotes.base import TreeEntry
 from tests.harness import faultproxy as fault
 from tests.harness.faultproxy import FaultProxy, Forward, Reply, Request, fault_proxy
 from tests.harness.github import GitHubServer
+from tests.harness.octo import NAME, octo
 from tests.harness.tarballs import TARBALL, Tarred, serve, tarred
+from tests.snapshots.git import git
 from tests.web.conftest import ROOT_TOKEN, Quire, Start
 from web.app import create_app
 from web.settings import Settings
@@ -216,3 +221,69 @@ async def test_an_import_that_is_stopped_with_the_server_leaves_nothing(made: Ta
                 files = (await root.get("/projects/notes/files")).json()
     assert (job["state"], files) == ("failed", [])
     assert "interrupted" in job["message"]
+
+
+# -- ugly trees, over real git
+
+
+def ugly(folder: pathlib.Path) -> pathlib.Path:
+    """What real repositories hold, and GitHub's tarball does not show as it is."""
+    files: dict[str, bytes] = {
+        "crlf.txt": b"one\r\ntwo\r\n",
+        "mixed.txt": b"one\r\ntwo\nthree\r",
+        "bom.md": b"\xef\xbb\xbf# Title\n",
+        "latin-1.txt": "café\n".encode("latin-1"),
+        "utf-16.txt": "text\n".encode("utf-16"),
+        "no-end": b"no final newline",
+        "empty": b"",
+        "nul.bin": bytes(range(256)) * 9,
+        "lfs.bin": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 5\n",
+        "name with space.txt": b"x\n",
+        "ünïcödé/日本語.md": b"y\n",
+        'quote"and\\back.txt': b"z\n",
+        "deep/" * 12 + "file.txt": b"deep\n",
+        "attributes/.gitattributes": b"* text eol=crlf\nhidden export-ignore\n$ident.txt ident\nkeyword.txt export-subst\n",
+        "attributes/eol.txt": b"stored with LF\nserved with CRLF\n",
+        "attributes/hidden": b"hidden\n",
+        "attributes/keyword.txt": b"$Format:%H$\n",
+    }
+    files |= {f"many/{n:03}.txt": b"%d\n" % n for n in range(80)}
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (folder / "script.sh").write_bytes(b"#!/bin/sh\n")
+    (folder / "script.sh").chmod(0o755)
+    (folder / "link").symlink_to("deep/deep")
+    (folder / "broken").symlink_to("nowhere/at all")
+    # As they are on the disk, whatever the attributes would make of them.
+    (folder / ".git" / "info").mkdir(exist_ok=True)
+    (folder / ".git" / "info" / "attributes").write_text("* -text -ident\n")
+    git(folder, "add", "--all", "--force")
+    git(folder, "update-index", "--add", "--cacheinfo", f"160000,{'c' * 40},vendored")
+    git(folder, "-c", "user.name=Bob", "-c", "user.email=bob@example.org", "commit", "--quiet", "-m", "Ugly")
+    (folder / ".git" / "info" / "attributes").unlink()
+    return folder
+
+
+@pytest.mark.parametrize("how", [{}, {"cut": 20}], ids=["as GitHub serves it", "listings cut short"])
+async def test_an_ugly_tree_comes_as_it_is_to_the_byte(
+    start: Start, tmp_path: pathlib.Path, how: dict[str, Any]
+) -> None:
+    folder = await anyio.to_thread.run_sync(ugly, tmp_path / "there")
+    with octo(folder, **how) as there:
+        async with start(QUIRE_GITHUB_API=there.url, QUIRE_GITHUB_POLL="0") as quire, quire.client() as root:
+            (await root.post("/projects", json={"name": "notes"})).raise_for_status()
+            source = {"github": NAME, "token": "token", "connect": True}
+            job = (await root.post("/projects/notes/import", json=source)).json()["job"]["id"]
+            await quire.services.importer.wait(job)
+            ended = (await root.get(f"/projects/notes/import/{job}")).json()["job"]
+            assert ended["state"] == "done", ended["message"]
+            listed = (await root.get("/projects/notes/files")).json()
+            status = (await root.get("/projects/notes/status")).json()
+    held = {Path(each["path"]): TreeEntry(BlobSha(each["sha"]), int(each["mode"], 8)) for each in listed}
+    assert trees.tree_of(held) == git(folder, "rev-parse", "HEAD^{tree}").strip()
+    assert (status["uncommitted"], status["state"]) == (0, "idle")
+    assert len([each for each in there.requests if "/git/blobs/" in each]) < 12, there.requests
