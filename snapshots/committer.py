@@ -20,6 +20,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Final
 
 import msgspec
@@ -100,6 +101,13 @@ class Wish:
 AUTOMATIC: Final = Wish()
 
 
+class Unasked(Enum):
+    UNASKED = 0
+
+
+UNASKED: Final = Unasked.UNASKED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Way:
     """Where a commit goes: to the own branch, which stands at `head`, or to that of an offer."""
@@ -155,11 +163,14 @@ class Committer:
         self._authorship = Authorship(self._store, author)
         self._step = step
 
-    async def round(self, project: Project, wish: Wish = AUTOMATIC) -> Snapshot:
-        """One snapshot, after what a crash left unfinished."""
+    async def round(
+        self, project: Project, wish: Wish = AUTOMATIC, *, head: CommitSha | Unasked | None = UNASKED
+    ) -> Snapshot:
+        """One snapshot, after what a crash left unfinished. `head`: where the branch was found just now, else it is asked."""
         await self.recover(project)
         remote = await self._remotes.of(project)
-        head = await remote.head()
+        if head is UNASKED:
+            head = await remote.head()
         stand = await standing(self._workspace, remote, project)
         known = journal.known(stand.branch)
         if head is None and known is not None and wish.branch == remote.branch:

@@ -406,6 +406,8 @@ class Snapshotter:
                 with self._rounds.failing(watched):
                     remote = await self._remote(project)
                     elsewhere = remote.hosted is not None
+                    if remote.hosted is not None and remote.hosted.obstacle():
+                        await remote.hosted.refresh()
                     head = await remote.head()
                 known = journal.known(await journal.branch(self._store, project.id))
                 moved = head not in (seen.head, known)
@@ -460,8 +462,9 @@ class Snapshotter:
         remote = await self._remote(project)
         for _ in range(MOVED_AT_MOST):
             await self._committer.recover(project)
-            await self._pull(project, lambda: self._puller.pull(project))
-            made = await self._commit(project, wish)
+            pulled = await self._pull(project, lambda: self._puller.pull(project))
+            head = CommitSha(pulled.head) if pulled.head is not None else None
+            made = await self._commit(project, wish, head)
             if made.state != "failed":
                 break
             head = await remote.head()
@@ -469,11 +472,11 @@ class Snapshotter:
                 break
         return made
 
-    async def _commit(self, project: Project, wish: Wish) -> Snapshot:
+    async def _commit(self, project: Project, wish: Wish, head: CommitSha | None) -> Snapshot:
         seen = self._seen[project.id]
         seen.doing = "committing"
         try:
-            return await self._committer.round(project, wish)
+            return await self._committer.round(project, wish, head=head)
         finally:
             seen.doing = ""
 

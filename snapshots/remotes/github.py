@@ -4,8 +4,8 @@ A commit is four or five requests, for one file or a hundred: read the branch, r
 tree (`github_tree.py`), make the commit, move the branch without force. Deleting costs one more, a listing.
 
 Where it keeps to the contract in its own way
-1. Compare-and-swap: the branch is read, and then moved from where it stood to a commit whose parent that is, which GitHub
-   does only as a fast-forward. What an unclear answer did is read from the branch.
+1. Compare-and-swap: the branch is read (or was just now), and then moved from where it stood to a commit whose parent that is,
+   which GitHub does only as a fast-forward. What an unclear answer did is read from the branch.
 2. For `LAG` after a push of ours GitHub may still show the branch where it stood before: that is the past, and not
    somebody else's doing.
 3. In a repository without a first commit GitHub makes no objects. One file is put there by itself, as the commit if it is
@@ -51,6 +51,9 @@ from snapshots.remotes.github_repository import Repository, archived
 from snapshots.remotes.github_tree import Builder, EmptyRepository, Listing, Refused, below, listing
 from snapshots.remotes.refusals import FilesRefused, RemoteUnreachable
 
+FRESH: Final = 2_000
+"""Milliseconds for which a head that was just asked for need not be asked for again before the branch is moved from there."""
+
 LAG: Final = 60_000
 """Milliseconds for which reads may be older than our own push."""
 
@@ -79,6 +82,8 @@ class GitHubRemote:
         self._seen: CommitSha | None = None
         self._trees: dict[CommitSha, TreeSha] = {}
         self._held: tuple[str, CommitSha] | None = None
+        self._read: tuple[CommitSha | None, Millis] | None = None
+        """The head as it was told to whoever asked last, and when."""
         self._listed: tuple[CommitSha, int] | None = None
         """The commit whose files were listed last, and how many they are."""
         self._branches = {branch: self}
@@ -167,7 +172,9 @@ class GitHubRemote:
 
     async def head(self) -> CommitSha | None:
         async with self._hub.session():
-            return await self._head()
+            found = await self._head()
+        self._read = found, self._hub.clock()
+        return found
 
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
         async with self._hub.session():
@@ -305,7 +312,9 @@ class GitHubRemote:
 
     async def _base(self, new: NewCommit) -> tuple[CommitSha | None, TreeSha | None]:
         """The parent, if the branch stands there, and the tree to build upon."""
-        found = await self._head(new.parent)
+        read, self._read = self._read, None
+        fresh = read is not None and read[0] == new.parent and 0 <= self._hub.clock() - read[1] < FRESH
+        found = new.parent if fresh else await self._head(new.parent)
         if found == new.parent:
             onto = new.merges or found
             return found, await self._tree_sha(onto) if onto is not None else None
@@ -409,6 +418,7 @@ class GitHubRemote:
         self._pushes.append(Push(before, made.commit, self._hub.clock()))
         self._remember(made.commit, made.tree)
         self._seen = made.commit
+        self.repository.takes_commits()
         return made
 
     async def _why(self, answer: Answer, new: NewCommit | None = None, *, moving: bool = False) -> QuireError:

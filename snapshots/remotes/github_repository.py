@@ -8,7 +8,7 @@ that comes out of `send` therefore is about what was asked for: the repository i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from collab.ids import BlobSha, Millis
@@ -85,6 +85,10 @@ class Repository:
         if answer.status in MOVED:
             raise RemoteUnreachable(f"GitHub sends requests for {name} somewhere else: it is tried again.")
         return answer
+
+    def takes_commits(self) -> None:
+        """It has just taken one, whatever it said before."""
+        self.facts = replace(self.facts, archived=False, may_push=True)
 
     async def follow(self) -> Facts:
         """Where the repository is now, and what may be done there."""
