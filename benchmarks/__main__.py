@@ -17,7 +17,21 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
-from benchmarks import footprint, github, imports, joins, keystrokes, paper, requests, scenarios
+from benchmarks import (
+    commits,
+    footprint,
+    github,
+    imports,
+    joins,
+    keystrokes,
+    merging,
+    paper,
+    pulls,
+    requests,
+    roundtrip,
+    scenarios,
+    snapshots,
+)
 from benchmarks.bench import PEERS, Bench
 from benchmarks.finding import Finding, table
 from tests.harness.packages import install
@@ -43,6 +57,16 @@ ROWS: dict[str, Row] = {
     "pushed": github.pushed,
     "tarball": github.tarball,
     "paper": paper.paper,
+    "merging": merging.merging,
+    "histories": merging.histories,
+    "commits": commits.commits,
+    "requests": commits.on_github,
+    "now": commits.now,
+    "objects": snapshots.objects,
+    "streamed": snapshots.streamed,
+    "pull": pulls.pull,
+    "looked": pulls.looked,
+    "roundtrip": roundtrip.roundtrip,
 }
 HERE = pathlib.Path(__file__).parent
 TRACES = HERE.parent.parent / "shared" / "traces"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,10 +36,12 @@ class Bench:
     say: Callable[[str], None] = field(default=lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
 
     @contextmanager
-    def quire(self, *, pinned: bool = True, data: pathlib.Path | None = None) -> Iterator[ServerProcess]:
+    def quire(
+        self, *, pinned: bool = True, data: pathlib.Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> Iterator[ServerProcess]:
         """A server on fresh data, unless it is told which."""
         home = data or pathlib.Path(tempfile.mkdtemp(dir=self.folder)) / "data"
-        with ServerProcess(home, prefix=on(SERVER_CORE) if pinned else ()) as server:
+        with ServerProcess(home, environ=environ, prefix=on(SERVER_CORE) if pinned else ()) as server:
             yield server
 
     def load(self, script: str, **options: object) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from collab.ids import Millis, ProjectId
 
 RELAXED: Final = 10
 
+SOONEST: Final = 10
+"""Nobody is asked for more often than so many times in the shortest period."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -53,6 +56,13 @@ class Polling:
         """How often at most there is anything to look at."""
         given = [each for each in (self._here, self._elsewhere) if each is not None]
         return min(given, default=None)
+
+    def pause(self) -> float:
+        """Seconds until one of those that were looked at is due again: no longer than the shortest period, and long enough
+        for looks that are under way."""
+        assert self.shortest is not None  # else nobody waits
+        dues = [at - self._clock() for each in self._branches.values() if (at := self._next(each)) is not None]
+        return max(self.shortest / SOONEST, min([*dues, self.shortest])) / 1000
 
     def due(self, project: ProjectId) -> bool:
         """Whether to look at it now. One that was never looked at is due."""

@@ -390,7 +390,7 @@ class Snapshotter:
         assert self.polling.shortest is not None  # else nobody looks
         async with anyio.create_task_group() as tasks:
             while not self._rounds.closing:
-                await anyio.sleep(self.polling.shortest / 1000)
+                await anyio.sleep(self.polling.pause())
                 for project in await self._store.projects():
                     seen = self._seen[project.id]
                     free = not seen.looking and not self._rounds[project.id].lock.locked()

@@ -76,6 +76,9 @@ class FaultProxy:
     upstream: str
     client: httpx.AsyncClient
     requests: list[str] = field(default_factory=list)
+    sent: int = 0
+    """Bytes of the bodies of requests, and of answers below."""
+    received: int = 0
     rules: list[Rule] = field(default_factory=list)
 
     def on(self, method: str, pattern: str, action: Action, *, times: int = 1, skip: int = 0) -> Rule:
@@ -87,6 +90,7 @@ class FaultProxy:
     def clear(self) -> list[str]:
         """The requests so far; the count begins anew."""
         seen, self.requests = self.requests, []
+        self.sent = self.received = 0
         return seen
 
     async def serve(self, stream: anyio.abc.ByteStream) -> None:
@@ -98,10 +102,12 @@ class FaultProxy:
                     reply = await self._answer(request)
                     if reply is None:
                         return
+                    self.received += len(reply.body)
                     await stream.send(_written(reply))
 
     async def _answer(self, request: Request) -> Reply | None:
         self.requests.append(f"{request.method} {_tail(request.path)}")
+        self.sent += len(request.body)
 
         async def forward() -> Reply:
             headers = {name: value for name, value in request.headers.items() if name not in HOP}

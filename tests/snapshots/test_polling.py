@@ -84,3 +84,16 @@ def test_a_project_that_is_gone_is_forgotten(polling: Polling) -> None:
     polling.looked(NOTES, elsewhere=True, news=False)
     polling.forget(NOTES)
     assert polling.watch(NOTES).last_look is None
+
+
+def test_one_waits_until_the_next_branch_is_due_and_no_longer(polling: Polling, clock: Clock) -> None:
+    assert polling.pause() == 5
+    polling.looked(NOTES, elsewhere=False, news=False)
+    clock.advance(1)
+    polling.looked(PAPERS, elsewhere=False, news=False)
+    clock.advance(1)
+    assert polling.pause() == 3
+    clock.advance(3)
+    assert polling.due(NOTES)
+    # It is being looked at, or somebody has its lock: it is asked for again soon, and not all the time.
+    assert polling.pause() == 0.5
