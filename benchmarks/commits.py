@@ -56,7 +56,7 @@ async def _local(bench: Bench) -> tuple[dict[int, list[float]], dict[int, int]]:
     return seconds, written
 
 
-def on_on_github(bench: Bench) -> Iterator[Finding]:
+def on_github(bench: Bench) -> Iterator[Finding]:
     """The same on GitHub (a server on loopback): requests, bytes and time; nothing waits for a limit."""
     with github_server() as server:
         seconds, requests, bytes_ = anyio.run(_on_github, bench, server)
