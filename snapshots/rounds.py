@@ -28,7 +28,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from collab.bus.base import Bus
-from collab.errors import QuireError
+from collab.errors import LogFailed, QuireError
 from collab.ids import Millis, ProjectId
 from collab.store.base import Project, Store
 from snapshots import schedule
@@ -44,6 +44,8 @@ EVENTS_AT_ONCE: Final = 500
 
 AT_LEAST: Final = 1_000
 """Milliseconds of a pause: another clock may have said when it ends."""
+
+KEPT: Final = "Everything that was shown as saved is kept."
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -78,10 +80,13 @@ def unheard(project: ProjectId) -> None:
 
 def told(error: BaseException) -> str:
     """For people."""
+    if isinstance(error, LogFailed):
+        said = error.message[:1].upper() + error.message[1:].rstrip(".")
+        return f"{said}. {KEPT} Is the disk full, or broken? It is tried again by itself."
     if isinstance(error, QuireError):
         return error.message
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return "The disk is full: make room on it. Everything that was shown as saved is kept, and it is tried again by itself."
+        return f"The disk is full: make room on it. {KEPT} It is tried again by itself."
     if isinstance(error, OSError):
         place = f" ({error.filename})" if error.filename else ""
         return f"The disk says: {error.strerror or error}{place}. It is tried again by itself."

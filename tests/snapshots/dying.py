@@ -1,13 +1,14 @@
 """A process that dies, as by `kill -9`, at one moment of a snapshot or of an import. Run by test_kill.py.
 
-    python -m tests.snapshots.dying FOLDER snapshot STEP
+    python -m tests.snapshots.dying FOLDER snapshot STEP SOURCE
     python -m tests.snapshots.dying FOLDER import SOURCE NUMBER
     python -m tests.snapshots.dying FOLDER pull STEP NUMBER
     python -m tests.snapshots.dying FOLDER aside STEP NUMBER
     python -m tests.snapshots.dying FOLDER connect TAKE NUMBER
     python -m tests.snapshots.dying FOLDER push STEP NUMBER
 
-The snapshot dies at a step of the committer or of the remote; the import and the connecting before their commit of that number;
+The snapshot dies at a step of the committer or of the remote, while a worker process of its own reads SOURCE, whose number is in
+`FOLDER/worker`; the import and the connecting before their commit of that number;
 the pull when it passes that step for that time, and so does the push, of which `commit` is a step too: the process dies before it.
 """
 
@@ -23,6 +24,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import cast
 
 import anyio
+import psutil
 
 from collab.ids import Path
 from collab.objects.folder import FolderObjects
@@ -32,7 +34,8 @@ from snapshots import policies
 from snapshots.connecting import Asker, Take
 from snapshots.places import Wanted
 from snapshots.policies import Policies, Rule
-from snapshots.sources import locate
+from snapshots.sources import Folder, Request, locate
+from snapshots.worker import reading
 from tests.snapshots.git import commit_all, git
 from tests.snapshots.house import ALICE, Clock, House, house
 from tests.snapshots.pushes import pushed
@@ -75,7 +78,7 @@ async def durable(
         await store.aclose()
 
 
-async def snapshot(root: pathlib.Path, at: str) -> None:
+async def snapshot(root: pathlib.Path, at: str, source: str) -> None:
     armed = False
 
     def step(name: str) -> None:
@@ -91,8 +94,13 @@ async def snapshot(root: pathlib.Path, at: str) -> None:
         await home.workspace.move(home.project, Path("d1/a.md"), Path("e/a.md"), ALICE)
         await home.workspace.delete(home.project, Path("d2/a.md"), ALICE)
         await home.write("new.bin", b"\xff")
-        armed = True
-        await home.snapshotter.snapshot(home.project)
+        scratch = str(root / "scratch")
+        async with reading(Request(source=Folder(source), bare=scratch, scratch=scratch)) as messages:
+            await anext(messages)
+            (worker,) = psutil.Process().children()
+            (root / "worker").write_text(str(worker.pid))
+            armed = True
+            await home.snapshotter.snapshot(home.project)
 
 
 async def bring(root: pathlib.Path, source: str, number: int) -> None:
@@ -202,7 +210,7 @@ async def push(root: pathlib.Path, at: str, number: int) -> None:
 def main() -> None:
     root = pathlib.Path(sys.argv[1])
     if sys.argv[2] == "snapshot":
-        anyio.run(snapshot, root, sys.argv[3])
+        anyio.run(snapshot, root, sys.argv[3], sys.argv[4])
     elif sys.argv[2] == "connect":
         anyio.run(connect, root, sys.argv[3], int(sys.argv[4]))
     elif sys.argv[2] == "push":

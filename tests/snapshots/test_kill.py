@@ -14,6 +14,7 @@ import pytest
 from snapshots import journal
 from snapshots.sources import GitFolder, Request
 from snapshots.worker import reading
+from tests.harness.until import auntil
 from tests.snapshots.dying import durable
 from tests.snapshots.git import commit_all, git, new_repository
 from tests.snapshots.house import ALICE
@@ -41,9 +42,23 @@ def run(root: pathlib.Path, *arguments: str) -> int:
     return done.returncode
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A source that nobody reads to its end: its reader hangs in a full pipe."""
+    folder = tmp_path_factory.mktemp("large")
+    for number in range(60):
+        (folder / f"large{number}.md").write_text("x" * 100_000)
+    return folder
+
+
 @pytest.mark.parametrize("step", SNAPSHOT_STEPS)
-async def test_a_snapshot_killed_anywhere_ends_with_exactly_one_commit(tmp_path: pathlib.Path, step: str) -> None:
-    assert await anyio.to_thread.run_sync(run, tmp_path, "snapshot", step) == -signal.SIGKILL
+async def test_a_snapshot_killed_anywhere_ends_with_exactly_one_commit(
+    tmp_path: pathlib.Path, large: pathlib.Path, step: str
+) -> None:
+    """A worker is alive when the process dies, and holds up nobody."""
+    assert await anyio.to_thread.run_sync(run, tmp_path, "snapshot", step, str(large)) == -signal.SIGKILL
+    worker = int((tmp_path / "worker").read_text())
+    await auntil(lambda: not psutil.pid_exists(worker), "the end of the worker")
     async with durable(tmp_path) as (home, _):
         again = await home.snapshotter.snapshot(home.project)
         moved = step in ("branch moved", "committed", "recorded")
