@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -174,7 +175,8 @@ class Committer:
         stand = await standing(self._workspace, remote, project)
         known = journal.known(stand.branch)
         if head is None and known is not None and wish.branch == remote.branch:
-            head = await remote.begin(known)  # it was asked for by its name
+            with suppress(NotFound):  # the commit is lost as well
+                head = await remote.begin(known)  # it was asked for by its name
         if head != known:
             if not _outgoing(stand, _Way(remote=remote, head=head), wish, self._clock()).files:
                 return self._nothing(stand, head)
@@ -641,7 +643,10 @@ def what_to_do(moved: BranchMoved, remote: GitRemote) -> str:
     told = remote.described()
     place = told["repository"]
     if moved.found is None and told["kind"] == "git":
-        how = f"Put it back with: git -C {place} update-ref refs/heads/{moved.branch} {moved.expected}"
+        how = (
+            "Where the repository has lost that commit, connect the project to it again (quire connect): the next commit begins "
+            f"it anew. Else put it back with: git -C {place} update-ref refs/heads/{moved.branch} {moved.expected}"
+        )
     elif moved.found is None:
         how = f"Put it back there, or say that Quire shall: quire snapshot PROJECT --branch {moved.branch}"
     if moved.found is None:

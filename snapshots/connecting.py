@@ -13,6 +13,7 @@ What it promises
 3. What was typed meanwhile is merged as after any pull: the pull does the rest, and done twice it is done once.
 4. Bases stay what they are where they still hold: in the same branch, and in another one whose head is the very commit that
    they are of. Then only what newly belongs is compared.
+   Where the repository was lost and an empty one stands in its place, none holds: the next commit begins it with everything.
 5. Another file's conflict with the repository that is left is over; both its sides are kept, as ever.
 6. Nobody reaches a repository through a credential that somebody else gave for another one.
 
@@ -32,7 +33,7 @@ import structlog
 from collab import actors, bases, conflicts
 from collab.bases import NOWHERE, Base
 from collab.bus.base import Bus
-from collab.errors import Conflict, Forbidden, NotFound, Quarantined, QuireError, Stale
+from collab.errors import Conflict, Forbidden, Invalid, NotFound, Quarantined, QuireError, Stale
 from collab.ids import ActorId, DocumentId, Millis, Path, Position, ProjectId
 from collab.staging import Incoming
 from collab.store.base import Change, Emit, Event, Project, Row
@@ -175,9 +176,12 @@ class Connecting:
     async def disconnect(self, project: Project, asker: Asker, take: Take = "ours") -> Connected:
         """Back to the repository in the data directory, whatever the remote says. The next commit makes its branch what the
         project has."""
+        own = Wanted(kind="git", repository="")
         if await connections.connection(self._store, project.id) is None:
-            return Connected(connection=None, pulled=await self._pull(project))
-        return await self.connect(project, Wanted(kind="git", repository=""), take, asker)
+            commit = journal.known(await journal.branch(self._store, project.id))
+            if not _made_anew(await self.reach(project, own, asker), commit):
+                return Connected(connection=None, pulled=await self._pull(project))
+        return await self.connect(project, own, take, asker)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
@@ -205,7 +209,8 @@ class Connecting:
         held = await bases.bases(self._store, project.id)
         stays = place.same_repository and _branch(known, branch) == place.remote.branch
         before = Scope(known.folder, known.patterns) if known is not None else Scope()
-        holds = commit is not None and before.folder == place.scope.folder and (stays or head == commit)
+        same = before.folder == place.scope.folder and (stays or head == commit)
+        holds = commit is not None and same and not _made_anew(place, commit)
         kept = {path: each for path, each in held.items() if holds and place.scope.covers(path)}
         unknown = _unknown(rows, theirs, before if holds else None)
         return _Meeting(
@@ -237,6 +242,8 @@ class Connecting:
                 field="repository",
             )
         if wanted.token is not None:
+            if wanted.installation is not None:
+                raise Invalid("give a token or an installation of the App, not both", field="installation")
             return wanted
         if same and known is not None and wanted.installation in (None, known.installation):
             return replace(wanted, installation=known.installation)
@@ -375,6 +382,11 @@ class Connecting:
         committed = await self._store.commit(changes=changes)
         for event in committed.events:
             self._bus.publish(event.project, event.n)
+
+
+def _made_anew(place: Reached, commit: CommitSha | None) -> bool:
+    """Whether what held our last commit is gone, and an empty repository stands in its place."""
+    return commit is not None and place.head is None and not place.begun
 
 
 def _branch(known: Connection | None, branch: Branch | None) -> str | None:

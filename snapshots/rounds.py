@@ -90,7 +90,10 @@ def told(error: BaseException) -> str:
     if isinstance(error, OSError):
         place = f" ({error.filename})" if error.filename else ""
         return f"The disk says: {error.strerror or error}{place}. It is tried again by itself."
-    return repr(error)
+    return (
+        f"Something went wrong here that should not ({type(error).__name__}): the server's log says more. Every edit is kept, and "
+        "it is tried again by itself."
+    )
 
 
 class Rounds:

@@ -252,13 +252,14 @@ class ConnectedRemotes:
         own = await self.local.of(project)
         branch = wanted.branch or own.branch
         plain = branch == own.branch and wanted.scope.whole
-        located = await anyio.to_thread.run_sync(locate, own.path.absolute())
         inner = own if branch == own.branch else own.on(branch)
+        head = await inner.head()  # which makes the repository, if it is lost
+        located = await anyio.to_thread.run_sync(locate, own.path.absolute())
         return Reached(
             connection=None if plain else _connection(wanted, "", branch),
             remote=_scoped(inner, wanted.scope),
             scope=wanted.scope,
-            head=await inner.head(),
+            head=head,
             same_repository=known is None or (known.kind == "git" and not known.repository),
             default=own.branch,
             begun=bool(located.branches),

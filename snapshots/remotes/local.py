@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import time
@@ -25,6 +26,7 @@ import anyio
 import anyio.to_thread
 from dulwich.config import ConfigFile
 from dulwich.diff_tree import TreeChange
+from dulwich.errors import MissingCommitError
 from dulwich.file import FileLocked
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tree
@@ -62,6 +64,8 @@ AUTHORS_OF: Final = 1_000
 LOCK_PATIENCE: Final = 5.0
 STALE_LOCK: Final = 10.0
 """Seconds to wait for somebody else's lock on the branch; seconds after which nobody can be holding it any more."""
+
+_SHA: Final = re.compile(rb"[0-9a-f]{40}")
 
 Step = Callable[[str], None]
 """Called with the name of each step that is about to be passed; the tests die there."""
@@ -240,7 +244,15 @@ class LocalRemote:
         if found != self._seen:
             self._seen = found
             self._moved(self.path)
+        if found and not _SHA.fullmatch(found):
+            raise self._damaged(f"refs/heads/{self.branch} holds no commit's id")
         return CommitSha(found.decode()) if found else None
+
+    def _damaged(self, how: str) -> Unavailable:
+        return Unavailable(
+            f"The repository {self.path} is damaged: {how}. Every edit is kept here: put the repository back from a backup, or "
+            "move it away and connect the project to it again (quire connect); the next commit begins it anew."
+        )
 
     def _begin(self, at: CommitSha) -> CommitSha:
         self._tree_sha(at)
@@ -330,9 +342,12 @@ class LocalRemote:
         with self._objects() as store:
             known = since is not None and ObjectID(since.encode()) in store
             exclude = [ObjectID(since.encode())] if since is not None and known else []
-            for entry in Walker(store, [ObjectID(head)], exclude=exclude):
-                if trailer in entry.commit.message.splitlines():
-                    return CommitSha(entry.commit.id.decode())
+            try:
+                for entry in Walker(store, [ObjectID(head)], exclude=exclude):
+                    if trailer in entry.commit.message.splitlines():
+                        return CommitSha(entry.commit.id.decode())
+            except MissingCommitError as lost:
+                raise self._damaged(f"it lacks a commit ({lost})") from lost
         return None
 
     def _authors(self, wanted: Set[Path], since: CommitSha | None, until: CommitSha) -> dict[Path, Author]:

@@ -10,6 +10,7 @@ import re
 import shutil
 import sqlite3
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -532,3 +533,16 @@ def test_one_is_told_without_a_plural(tmp_path: pathlib.Path) -> None:
         progress.update("sending", 2, unit="files")
     assert "1 of 1 file\n" in shown.getvalue()
     assert "2 files" in shown.getvalue()
+
+
+def test_status_says_why_snapshots_in_the_object_store_wait(tmp_path: pathlib.Path) -> None:
+    source = folder(tmp_path / "first", {"a.txt": "alice\n"})
+    nowhere = {"QUIRE_OBJECTS": "s3://bucket/quire", "QUIRE_S3_ENDPOINT": "http://127.0.0.1:9", "QUIRE_BACKUP": "off"}
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "QUIRE_SNAPSHOT_QUIET": "0.1"}
+    with ServerProcess(tmp_path / "data", environ=nowhere | keys) as server:
+        quire("import", source, "--project", "notes", *here(server)).ok()
+        deadline = time.monotonic() + 30
+        while (
+            "snapshots in s3://bucket/quire: S3 does not answer" not in (ran := quire("status", *here(server)).ok()).err
+        ):
+            assert time.monotonic() < deadline, ran

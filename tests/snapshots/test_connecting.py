@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from collab.errors import Conflict, Forbidden, Invalid, NotFound
+from collab.errors import Conflict, Forbidden, Invalid, NotFound, QuireError, Unavailable
 from collab.ids import Path, Position
 from snapshots import connection as connections
 from snapshots.comparison import Comparison, compare
@@ -398,6 +398,59 @@ async def test_disconnecting_leaves_the_files_and_goes_on_in_the_own_repository(
     assert git(home.repository, "rev-parse", "main~1") == own
 
 
+@pytest.mark.parametrize("way", ["connect", "disconnect"])
+async def test_a_lost_repository_of_its_own_is_begun_anew_with_everything_when_asked_for(home: House, way: str) -> None:
+    await write(home, a_md="a\n", b_md="b\n")
+    assert await committed(home) == "done"
+    before = await documents(home)
+    shutil.rmtree(home.repository)
+    await write(home, a_md="typed meanwhile\n")
+    for _ in range(2):
+        # Neither by itself nor by its name: the commit that it would stand on is lost.
+        made = await home.snapshotter.snapshot(home.project, branch="main")
+        assert (made.state, "quire connect" in made.detail) == ("failed", True)
+    if way == "connect":
+        done = await connect(home, to(""))
+    else:
+        done = await home.connecting.disconnect(home.project, ROOT)
+    assert (done.connection, done.pulled.state) == (None, "nothing")
+    assert await committed(home) == "done"
+    assert held(home.repository) == {"a.md": "typed meanwhile", "b.md": "b"}
+    assert git(home.repository, "rev-list", "--count", "main") == "1"
+    assert await documents(home) == before
+
+
+async def test_a_lost_repository_elsewhere_is_begun_anew_when_the_project_is_connected_to_it_again(
+    home: House, tmp_path: pathlib.Path
+) -> None:
+    path = bare(tmp_path, {"a.md": "a\n"})
+    await connect(home, to(path))
+    shutil.rmtree(path)
+    bare(tmp_path)
+    await write(home, b_md="b\n")
+    assert (await home.snapshotter.snapshot(home.project)).state == "failed"
+    await connect(home, to(path))
+    assert await committed(home) == "done"
+    assert held(path) == {"a.md": "a", "b.md": "b"}
+
+
+async def test_a_damaged_repository_is_said_in_words_and_begun_anew_in_its_place(home: House) -> None:
+    await write(home, a_md="a\n")
+    assert await committed(home) == "done"
+    branch = home.repository / "refs" / "heads" / "main"
+    branch.write_text("garbage\n")
+    with pytest.raises(Unavailable, match="is damaged: refs/heads/main holds no commit"):
+        await home.snapshotter.snapshot(home.project)
+    branch.write_text("0123456789" * 4 + "\n")
+    with pytest.raises(QuireError):
+        await home.snapshotter.pull(home.project)
+    assert "Error(" not in (await home.snapshotter.status(home.project)).detail
+    shutil.rmtree(home.repository)
+    await connect(home, to(""))
+    assert await committed(home) == "done"
+    assert held(home.repository) == {"a.md": "a"}
+
+
 async def test_disconnecting_asks_nobody_elsewhere(home: House, tmp_path: pathlib.Path) -> None:
     path = bare(tmp_path, {"a.md": "a\n"})
     await connect(home, to(path))
@@ -559,6 +612,12 @@ async def test_a_folder_that_is_a_file_there_is_refused_and_said_when_it_becomes
 
 
 # -- who may, and what cannot be
+
+
+async def test_an_installation_does_not_come_in_behind_a_token(home: House) -> None:
+    wanted = Wanted(kind="github", repository="bob/notes", token="bobs", installation=7)
+    with pytest.raises(Invalid, match="not both"):
+        await connect(home, wanted, asker=ADMIN)
 
 
 async def test_another_repository_on_the_disk_is_for_the_administrator(home: House, tmp_path: pathlib.Path) -> None:

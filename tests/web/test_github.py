@@ -287,6 +287,15 @@ async def test_admins_see_what_root_has_allowed_to_their_project_and_nothing_els
         assert (await theirs.get("/github/repositories", params=asked)).status_code == 404
         assert (await theirs.get("/github/repositories", params={**asked, "project": "papers"})).status_code == 404
         assert (await theirs.get("/github/repositories", params={"project": "papers"})).status_code == 400
+    async with office.quire.client(admin) as mine:
+        limited = {"role": "admin", "paths": ["docs/**"]}
+        narrow = (await mine.post("/projects/notes/tokens", json=limited)).raise_for_status().json()["token"]
+    async with office.quire.client(narrow) as part:
+        for place in ("installations", "repositories"):
+            refused = await part.get(
+                f"/github/{place}", params=asked if place == "repositories" else {"project": "notes"}
+            )
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "limited_to_paths")
     for role in ("viewer", "editor"):
         async with office.quire.client(await office.quire.token("notes", role)) as below:
             assert (await below.get("/github/repositories", params=asked)).status_code == 403

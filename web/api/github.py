@@ -20,7 +20,7 @@ from collab.store.base import Change, Project
 from snapshots import registration
 from web.api.endpoint import Body, Call, Endpoints, NoQuery, Query
 from web.api.shapes import rfc3339
-from web.roles import require
+from web.roles import require, require_all
 
 if TYPE_CHECKING:
     from snapshots.remotes.github_app import Installation
@@ -308,6 +308,7 @@ async def _project(call: Call[Any, Any], name: str | None, *, needed: bool = Tru
             raise Invalid("say for which project", field="project")
         return None
     require(call.access, name, "admin")
+    require_all(call.access, name)
     return await call.services.workspace.project(name)
 
 

@@ -155,6 +155,8 @@ def status(url: str | None, data: pathlib.Path | None, project: str | None, as_j
         for name, each in found.items():
             if each.get("detail"):
                 note(f"{name}: {each['detail']}")
+            if (objects := each.get("objects") or {}).get("detail"):
+                note(f"{name}: snapshots in {objects['where']}: {objects['detail']}")
     else:
         note("There are no projects yet: `quire import` makes one.")
     states = {each["state"] for each in found.values()}
