@@ -25,6 +25,8 @@ _INVISIBLE: Final = dict.fromkeys([*range(0x200C, 0x2010), *range(0x202A, 0x202F
 def disguised(name: bytes, what: str) -> bool:
     """Whether some file system takes `name` for `what` (small letters): by case, by what it does not see, by what it cuts
     off, or by the short name that it makes of it."""
+    if name.isascii() and b"git" not in name.lower():
+        return False
     seen = name.decode("utf-8", "replace").translate(_INVISIBLE).lower()
     if seen == what:
         return True
@@ -38,23 +40,33 @@ def problem(entries: Iterable[Entry]) -> str | None:
     before = b""
     names: set[bytes] = set()
     for each in entries:
-        shown = paths.show(paths.from_bytes(each.name))
-        if each.name in (b"", b".", b"..") or b"/" in each.name:
-            return f"the name {shown!r} in a directory, which names no file"
-        if disguised(each.name, ".git"):
-            return f"the name {shown!r}, which is git's own on some system"
-        if each.mode == SYMLINK and disguised(each.name, ".gitmodules"):
-            return f"{shown!r} as a symlink, which git does not follow for good reason"
-        if each.mode not in MODES:
-            return f"the mode {each.mode:o} of {shown!r}, which there is not"
+        wrong = _wrong(each)
+        if wrong is not None:
+            return wrong
         if each.name in names:
-            return f"{shown!r} twice in one directory"
+            return f"{_shown(each)} twice in one directory"
         order = each.name + b"/" if each.mode == DIRECTORY else each.name
         if order < before:
-            return f"{shown!r} out of order in its directory"
+            return f"{_shown(each)} out of order in its directory"
         names.add(each.name)
         before = order
     return None
+
+
+def _wrong(each: Entry) -> str | None:
+    if each.name in (b"", b".", b"..") or b"/" in each.name:
+        return f"the name {_shown(each)} in a directory, which names no file"
+    if disguised(each.name, ".git"):
+        return f"the name {_shown(each)}, which is git's own on some system"
+    if each.mode == SYMLINK and disguised(each.name, ".gitmodules"):
+        return f"{_shown(each)} as a symlink, which git does not follow for good reason"
+    if each.mode not in MODES:
+        return f"the mode {each.mode:o} of {_shown(each)}, which there is not"
+    return None
+
+
+def _shown(each: Entry) -> str:
+    return repr(paths.show(paths.from_bytes(each.name)))
 
 
 def expected(entry: Entry) -> Kind:

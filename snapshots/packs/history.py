@@ -214,7 +214,7 @@ class _Walk:
             for each in self._entries(oid):
                 if each.mode == SUBMODULE:
                     continue
-                twins = [held[each.name] for held in names if each.name in held]
+                twins = [held[each.name] for held in names if each.name in held] if names else []
                 if any(twin.oid == each.oid for twin in twins):
                     continue
                 if each.mode == DIRECTORY:

@@ -45,7 +45,7 @@ from snapshots.remotes.base import Author, Blobs, BranchMoved, CommitSha, Made, 
 
 DEFAULT_BRANCH: Final = "main"
 
-QUARANTINE: Final = "quarantine"
+QUARANTINE: Final = ".quarantine"
 """The folder, in a repository, of pushes that do not count yet."""
 
 LOOSE_AT_MOST: Final = 100

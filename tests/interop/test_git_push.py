@@ -155,7 +155,7 @@ def test_a_push_over_lines_that_somebody_is_writing_is_refused_and_they_are_name
     assert "[remote rejected] main -> main (in conflict with what is being written here)" in said
     assert (files(api, hosted.name), status(api, hosted.name)["head"]) == before
     assert status(api, hosted.name)["conflicts"] == 0
-    assert list((hosted.bare / "quarantine").iterdir()) == []
+    assert list((hosted.bare / ".quarantine").iterdir()) == []
     # And this is how it goes on.
     api.post(f"/projects/{hosted.name}/snapshots").raise_for_status()
     assert "fetch first" in base.refused()
@@ -242,5 +242,5 @@ def test_what_would_do_harm_in_a_checkout_is_refused(hosted: Hosted, base: Clone
         commit = git(base.folder, "commit-tree", tree, "-p", "HEAD", "-m", "Bad")
         said = base.refused("origin", f"{commit}:refs/heads/bad")
         assert f"holds the name {name!r}, which is git's own on some system" in said
-    assert list((hosted.bare / "quarantine").iterdir()) == []
+    assert list((hosted.bare / ".quarantine").iterdir()) == []
     assert git(hosted.bare, "for-each-ref", "--format=%(refname)") == "refs/heads/main"

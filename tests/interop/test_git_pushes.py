@@ -210,7 +210,7 @@ def test_a_push_that_is_too_large_is_refused_in_words(
     git(bob.folder, "reset", "--quiet", "--hard", "HEAD~1")
     bob.write(large_md="x" * 400_000)
     assert "an object of 400,000 bytes, and 300,000 are the most" in bob.refused()
-    assert list((hosted.bare / "quarantine").iterdir()) == []
+    assert list((hosted.bare / ".quarantine").iterdir()) == []
     git(bob.folder, "reset", "--quiet", "--hard", "HEAD~1")
     bob.write(small_md="small\n")
     bob.push("--quiet")
@@ -272,7 +272,7 @@ def test_a_client_that_goes_away_leaves_nothing(hosted: Hosted, base: Clone, api
             f"Content-Type: {REQUEST['content-type']}\r\nContent-Length: {len(raw)}\r\n\r\n".encode()
             + raw[:400_000]
         )
-        quarantine = hosted.bare / "quarantine"
+        quarantine = hosted.bare / ".quarantine"
         until(lambda: list(quarantine.glob("*")), "the push comes in")
     until(lambda: not list(quarantine.glob("*")), "what was left of it is gone")
     assert status(api, hosted.name)["head"] == head
@@ -297,7 +297,7 @@ def test_a_server_that_is_killed_in_the_middle_is_consistent_and_takes_the_push_
         pushing = subprocess.Popen(
             ["git", "-C", str(bob.folder), "push", "--quiet"], env=ENVIRONMENT, stderr=subprocess.DEVNULL
         )
-        quarantine, packs = hosted.bare / "quarantine", hosted.bare / "objects" / "pack"
+        quarantine, packs = hosted.bare / ".quarantine", hosted.bare / "objects" / "pack"
         if moment == "coming in":
             until(lambda: list(quarantine.glob("*/received")), moment)
         elif moment == "judged":
@@ -320,3 +320,24 @@ def test_a_server_that_is_killed_in_the_middle_is_consistent_and_takes_the_push_
             [str(QUIRE), "verify", "--data", str(server.data)], capture_output=True, text=True, check=False
         )
         assert found.returncode == 0, found.stdout
+
+
+def test_a_backup_knows_nothing_of_a_push_that_does_not_count_yet(
+    hosted: Hosted, base: Clone, api: httpx.Client, tmp_path: pathlib.Path
+) -> None:
+    waiting = hosted.bare / ".quarantine" / "half"
+    waiting.mkdir(parents=True)
+    (waiting / "received").write_bytes(b"half a pack")
+    mirrored = hosted.server.data / "git" / ".mirrors" / "some.git" / "objects"
+    mirrored.mkdir(parents=True, exist_ok=True)
+    (mirrored / "some").write_bytes(b"elsewhere")
+    done = subprocess.run(
+        [str(QUIRE), "backup", str(tmp_path / "copy"), "--data", str(hosted.server.data)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    copied = [
+        each.relative_to(tmp_path / "copy").as_posix() for each in (tmp_path / "copy").rglob("*") if each.is_file()
+    ]
+    assert any(each.startswith(f"git/{hosted.name}.git/") for each in copied)
+    assert not any("received" in each or ".mirrors" in each for each in copied)

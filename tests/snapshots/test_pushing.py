@@ -78,7 +78,7 @@ async def test_what_is_refused_leaves_not_a_trace(home: House, bob: pathlib.Path
     assert told.unpacked != "ok"
     assert told.problems == {"refs/heads/main": "nothing of the push is taken"}
     assert await state(home) == before
-    assert list((home.repository / "quarantine").iterdir()) == []
+    assert list((home.repository / ".quarantine").iterdir()) == []
 
 
 async def test_whoever_pushed_is_the_one_who_wrote_it_unless_git_names_another(home: House, bob: pathlib.Path) -> None:
@@ -213,7 +213,7 @@ async def test_a_push_killed_anywhere_has_happened_or_not_and_can_be_pushed_agai
         assert landed or git(home.repository, "rev-parse", "main") == old
         assert git(home.repository, "fsck", "--full", "--strict", "--no-dangling") == ""
         await home.remotes.of(home.project)
-        assert list((home.repository / "quarantine").glob("*")) == []
+        assert list((home.repository / ".quarantine").glob("*")) == []
         if landed:
             await home.snapshotter.pull(home.project)
         else:

@@ -207,7 +207,8 @@ def _small(folder: pathlib.Path) -> dict[str, bytes]:
     """Everything but objects, and what somebody is just writing."""
     found: dict[str, bytes] = {}
     for where, folders, names in os.walk(folder):
-        folders[:] = [each for each in folders if where != str(folder) or each != "objects"]
+        # Pushes that do not count yet lie in a folder that begins with a dot.
+        folders[:] = [each for each in folders if each[0] != "." and (where != str(folder) or each != "objects")]
         for name in names:
             path = pathlib.Path(where, name)
             if not name.endswith(".lock") and path.is_file():
