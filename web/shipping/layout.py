@@ -174,5 +174,5 @@ def unpack(content: bytes, name: str) -> bytes:
 def _decode(content: bytes, type_: type[T], key: str) -> T:
     try:
         return msgspec.json.decode(content, type=type_)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"{key} cannot be read: {error}") from error
