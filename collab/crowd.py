@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from typing import TypeVar
 
 import anyio
@@ -29,5 +30,38 @@ async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_o
 
         for _ in range(at_once):
             tasks.start_soon(go_on)
+    if failures:
+        raise failures[0]
+
+
+async def each_as_it_comes(
+    items: AsyncGenerator[T, None], work: Callable[[T], Awaitable[None]], *, at_once: int
+) -> None:
+    """The same of items that somebody brings: no more of them are asked for than are worked on. They are asked for in the
+    caller's task, and by it alone."""
+    failures: list[Exception] = []
+    send, receive = anyio.create_memory_object_stream[T](0)
+
+    async with anyio.create_task_group() as tasks:
+
+        async def go_on() -> None:
+            async for item in receive:
+                try:
+                    await work(item)
+                except Exception as error:  # noqa: BLE001 - raised below
+                    failures.append(error)
+                    tasks.cancel_scope.cancel()
+                    return
+
+        for _ in range(at_once):
+            tasks.start_soon(go_on)
+        try:
+            async with aclosing(items), send:
+                async for item in items:
+                    await send.send(item)
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+            tasks.cancel_scope.cancel()
+    receive.close()
     if failures:
         raise failures[0]

@@ -11,7 +11,9 @@ What it promises
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -21,8 +23,8 @@ import structlog
 from collab import actors, bases, conflicts, crowd, paths
 from collab.bus.base import Bus
 from collab.conflicts import ConflictKind, FileConflict
-from collab.errors import PathTaken, Quarantined, Stale
-from collab.ids import Millis, Path
+from collab.errors import NotFound, PathTaken, Quarantined, Stale
+from collab.ids import BlobSha, Millis, Path
 from collab.ingest import Collided, Ingested
 from collab.merge import Hunk
 from collab.staging import Incoming
@@ -77,9 +79,28 @@ class Carrier:
         await self._forget(look, {finding.key(each) for each in decided})
         for one_by_one in [each for each in decided if not resolver.stands_alone(each)]:
             await self._carry(look, one_by_one)
-        alone = [each for each in decided if resolver.stands_alone(each)]
-        await crowd.each(alone, partial(self._carry, look), at_once=AT_ONCE)
+        await self._side_by_side(look, [each for each in decided if resolver.stands_alone(each)])
         await self._judge.put_aside(look)
+
+    async def _side_by_side(self, look: Look, decided: Sequence[Decision]) -> None:
+        """What theirs have is carried as it comes: all of it is asked for at once, and never held at once."""
+        waiting: defaultdict[BlobSha, list[Decision]] = defaultdict(list)
+        for each in decided:
+            known = look.open.get(finding.key(each))
+            stands = known is not None and finding.stands(known, each)
+            if each.theirs is not None and resolver.asks_for_theirs(each) and not stands:
+                waiting[each.theirs.sha].append(each)
+        left = {id(each): each for each in decided}
+
+        async def arrived(sha: BlobSha) -> None:
+            for each in waiting[sha]:
+                del left[id(each)]
+                await self._carry(look, each)
+            del look.arrived[sha]
+
+        with suppress(NotFound):  # said below, of the path whose content it is
+            await crowd.each_as_it_comes(look.arriving(list(waiting)), arrived, at_once=AT_ONCE)
+        await crowd.each(left.values(), partial(self._carry, look), at_once=AT_ONCE)
 
     async def _carry(self, look: Look, each: Decision) -> None:
         old = _Old()

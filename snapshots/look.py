@@ -6,7 +6,7 @@ check out is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
@@ -105,6 +105,7 @@ class Look:
     aside: list[FileConflict] = field(default_factory=list)
     """Of which ours is to go to a branch."""
     wrote: dict[Path, ActorId] = field(default_factory=dict)
+    arrived: dict[BlobSha, bytes] = field(default_factory=dict)
 
     async def decisions(self) -> list[Decision]:
         held = {
@@ -150,10 +151,24 @@ class Look:
             pass  # rewritten history may have taken it along; then there is nothing to compare
         return None
 
+    async def arriving(self, shas: Sequence[BlobSha]) -> AsyncGenerator[BlobSha, None]:
+        """Their contents come, one after the other, in as few requests as the remote can make of it. `arrived` has each
+        until somebody takes it away."""
+        blobs = self.commits.blobs(shas)
+        try:
+            async for sha, content in blobs:
+                self.arrived[sha] = content
+                yield sha
+        finally:
+            if isinstance(blobs, AsyncGenerator):
+                await blobs.aclose()
+
     async def pushed(self, side: Side) -> Incoming:
         """A file as theirs has it."""
         if side.mode == SUBMODULE:
             return Incoming(side.path, side.mode, b"", side.sha)
+        if side.sha in self.arrived:
+            return Incoming(side.path, side.mode, self.arrived[side.sha], side.sha)
         async for _, content in self.commits.blobs([side.sha]):
             return Incoming(side.path, side.mode, content, side.sha)
         raise NotFound(f"the repository has no object {side.sha}")

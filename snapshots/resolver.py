@@ -38,6 +38,7 @@ COMMON_LINE: Final = 50
 
 _TYPE: Final = 0o170000
 _REGULAR: Final = 0o100000
+_SUBMODULE: Final = 0o160000
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +326,13 @@ class Standing:
 def stands_alone(each: Decision) -> bool:
     """It needs nothing to make room for it, and is in nobody's way."""
     return each.do in ("nothing", "adopt", "ingest", "merge", "create") and each.move is None
+
+
+def asks_for_theirs(each: Decision) -> bool:
+    """It cannot be carried out without the bytes of theirs. A submodule has none."""
+    return (
+        each.do in ("ingest", "merge", "create") and each.theirs is not None and each.theirs.mode & _TYPE != _SUBMODULE
+    )
 
 
 def _order(each: Decision) -> tuple[int, bytes]:
