@@ -234,15 +234,27 @@ class Rounds:
             tasks.cancel_scope.cancel()
 
     async def tick(self) -> list[ProjectId]:
-        """Everything that is due now has its round: for whoever keeps the time himself."""
+        """Everything that is due now has its round: for whoever keeps the time himself. Which projects had one."""
         async with anyio.create_task_group() as tasks:
             begun, _ = self._begin_due(tasks)
         return begun
 
+    async def until_due(self, seconds: float) -> None:
+        """Returns when something is due, or after so long."""
+        with anyio.move_on_after(seconds):
+            while not self.closing:
+                due = self.next_at()
+                wait = None if due is None else (due - self._clock()) / 1000
+                if wait is not None and wait <= 0:
+                    return
+                with anyio.move_on_after(wait):
+                    await self._news.wait()
+                self._news = anyio.Event()
+
     def next_at(self) -> Millis | None:
-        """When the next project is due."""
-        found = [due for project in list(self._watched) if (due := self.due_at(project)) is not None]
-        return min(found, default=None)
+        """When the next project is due; whose round runs, or whom somebody has for himself, does not count."""
+        free = [each for each, watched in self._watched.items() if not watched.started and not watched.lock.locked()]
+        return min((due for project in free if (due := self.due_at(project)) is not None), default=None)
 
     async def hear(self, project: ProjectId) -> None:
         """Reads the events that are new."""

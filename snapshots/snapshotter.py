@@ -24,6 +24,7 @@ from typing import Final, Literal
 
 import anyio
 import structlog
+from anyio.abc import TaskGroup
 
 from collab import actors, conflicts
 from collab.bus.base import Bus
@@ -72,6 +73,9 @@ OURS: Final = frozenset({"snapshot", "pulled", "pushed", "conflict", "policies"}
 
 REVIEWED_AFTER: Final = 2.0
 """Seconds from an edit to a look at whether it ended a conflict."""
+
+UNHEARD: Final = 300_000
+"""Milliseconds without a sign of whoever keeps the schedule, after which the status says so."""
 
 MOVED_AT_MOST: Final = 5
 """Rounds that begin again because somebody pushed between the pull and the commit."""
@@ -129,6 +133,7 @@ class Snapshotter:
         step: Step = no_step,
         chance: Callable[[], float] = random.random,
         polling: Polling | None = None,
+        by_schedule: bool = True,
         scratch: pathlib.Path | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -137,6 +142,7 @@ class Snapshotter:
         self._store = workspace.store
         self._bus = bus
         self._clock = clock
+        self.by_schedule = by_schedule
         self.polling = polling or Polling(here=None, elsewhere=None, clock=clock)
         self.holds = Holds(clock)
         self._committer = Committer(workspace, remotes, bus, clock=clock, author=author, step=step)
@@ -155,6 +161,8 @@ class Snapshotter:
         )
         self._seen: defaultdict[ProjectId, _Seen] = defaultdict(_Seen)
         self._looks = anyio.CapacityLimiter(LOOKS_AT_ONCE)
+        self._ticked: Millis | None = None
+        """When somebody who keeps the time was heard of last."""
         self._last: dict[int, Millis] = {}
         """When the newest automatic commit began, by account."""
 
@@ -246,6 +254,8 @@ class Snapshotter:
         left = remote.hosted.left() if remote.hosted is not None else None
         if not failure and remote.hosted is not None:
             failure = remote.hosted.obstacle()
+        if not failure and uncommitted:
+            failure = self._unkept()
         return Status(
             remote=remote.described(),
             head=head,
@@ -318,6 +328,16 @@ class Snapshotter:
         gone = head is None and branch.commit is not None and (newest is None or newest.state != "running")
         return what_to_do(BranchMoved(remote.branch, journal.known(branch), head), remote) if gone else ""
 
+    def _unkept(self) -> str:
+        """Nobody keeps the schedule."""
+        if self.by_schedule or (self._ticked is not None and self._clock() - self._ticked < UNHEARD):
+            return ""
+        heard = "" if self._ticked is None else f" since {telling.clock(self._ticked)}"
+        return (
+            f"Nothing is committed by itself: QUIRE_SCHEDULER is off, and no `quire snapshotter` was heard of{heard}. "
+            "Start one, or commit by hand"
+        )
+
     async def refresh(self, project: Project) -> None:
         """Something happened to the repository elsewhere: the status follows."""
         hosted = (await self._remote(project)).hosted
@@ -347,9 +367,28 @@ class Snapshotter:
     # -- by schedule -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Runs until it is cancelled, or until `aclose`."""
-        looks = [] if self.polling.shortest is None else [self._look_at_branches]
-        await self._rounds.run(self._take_up, self._review_as_typed, *looks)
+        """Runs until it is cancelled, or until `aclose`. Not `by_schedule`: it only listens, and somebody calls `tick`."""
+        looks = [self._look_at_branches] if self.by_schedule and self.polling.shortest is not None else []
+        await self._rounds.run(self._take_up, self._review_as_typed, *looks, by_schedule=self.by_schedule)
+
+    async def tick(self, patience: float = 0.0) -> list[ProjectId]:
+        """For whoever keeps the time: waits until something is due, so many seconds at most, looks at the branches, and has
+        every round that is due. Which projects had one."""
+        self._ticked = self._clock()
+        shortest = self.polling.shortest
+        await self._rounds.until_due(patience if shortest is None else min(patience, self.polling.pause()))
+        if self._rounds.closing:
+            raise Unavailable("the server is stopping")
+        async with anyio.create_task_group() as tasks:
+            await self._look_where_due(tasks)
+        begun = await self._rounds.tick()
+        self._ticked = self._clock()
+        return begun
+
+    @property
+    def next_at(self) -> Millis | None:
+        """When something is due."""
+        return self._rounds.next_at()
 
     async def aclose(self, deadline: float) -> None:
         """Seconds for a last snapshot of whatever is uncommitted. Other rounds that run are waited for."""
@@ -391,12 +430,15 @@ class Snapshotter:
         async with anyio.create_task_group() as tasks:
             while not self._rounds.closing:
                 await anyio.sleep(self.polling.pause())
-                for project in await self._store.projects():
-                    seen = self._seen[project.id]
-                    free = not seen.looking and not self._rounds[project.id].lock.locked()
-                    if free and self.polling.due(project.id):
-                        seen.looking = True
-                        tasks.start_soon(self._look_at_branch, project, seen)
+                await self._look_where_due(tasks)
+
+    async def _look_where_due(self, tasks: TaskGroup) -> None:
+        for project in await self._store.projects():
+            seen = self._seen[project.id]
+            free = not seen.looking and not self._rounds[project.id].lock.locked()
+            if free and self.polling.due(project.id):
+                seen.looking = True
+                tasks.start_soon(self._look_at_branch, project, seen)
 
     async def _look_at_branch(self, project: Project, seen: _Seen) -> None:
         watched = self._rounds[project.id]

@@ -200,6 +200,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
         parts.bus,
         clock=now,
         pace=pace,
+        by_schedule=settings.scheduler == "on",
         polling=polling,
         scratch=settings.data / "tmp",
         observer=metrics,

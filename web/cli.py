@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "snapshot": "web.commands.snapshots:snapshot",
     "pull": "web.commands.pulls:pull",
     "status": "web.commands.snapshots:status",
+    "snapshotter": "web.commands.snapshotter:snapshotter",
     "token": "web.commands.tokens:token",
     "invite": "web.commands.tokens:invite",
     "verify": "web.commands.verify:verify",

@@ -33,6 +33,7 @@ QUIET: Final[dict[str, Any]] = {
     "log_level": "error",
     "commit_quiet": 1e9,
     "poll": 0.0,
+    "scheduler": "on",
     "github_poll": 0.0,
     "commit_max_age": 1e9,
     "shutdown_timeout": 0.0,

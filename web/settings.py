@@ -308,6 +308,11 @@ class Settings:
     commit_max_age: float = _setting(
         600.0, seconds, "A commit is made at the latest this long after the first edit, quiet or not."
     )
+    scheduler: Literal["on", "off"] = _setting(
+        "on",
+        _one_of("on", "off"),
+        "`off`: commits and looks at branches are left to `quire snapshotter`, a process of its own.",
+    )
     poll: float = _setting(
         5.0,
         seconds,
