@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 from benchmarks import (
+    backups,
     commits,
     footprint,
     github,
@@ -67,6 +68,8 @@ ROWS: dict[str, Row] = {
     "pull": pulls.pull,
     "looked": pulls.looked,
     "roundtrip": roundtrip.roundtrip,
+    "backup": backups.backup,
+    "restore": backups.restore,
 }
 HERE = pathlib.Path(__file__).parent
 TRACES = HERE.parent.parent / "shared" / "traces"

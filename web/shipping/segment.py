@@ -124,7 +124,7 @@ def _opened(content: bytes) -> tuple[Head, int]:
     (length,) = _LENGTH.unpack_from(content, len(MAGIC))
     try:
         return msgspec.json.decode(content[start : start + length], type=Head), start + length
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"a segment's head cannot be read: {error}") from error
 
 
