@@ -233,8 +233,8 @@ class Connecting:
 
     async def _allowed(self, project: Project, wanted: Wanted, known: Connection | None, asker: Asker) -> Wanted:
         """`Forbidden` when it would be reached with what is not the asker's to give."""
-        same = known is not None and known.kind == wanted.kind and known.repository.lower() == wanted.repository.lower()
         if wanted.kind == "git":
+            same = known is not None and (known.kind, known.repository) == ("git", wanted.repository)
             if asker.root or same or await self._places.is_own(project, wanted.repository):
                 return wanted
             raise Forbidden(
@@ -245,6 +245,7 @@ class Connecting:
             if wanted.installation is not None:
                 raise Invalid("give a token or an installation of the App, not both", field="installation")
             return wanted
+        same = known is not None and known.kind == "github" and known.repository.lower() == wanted.repository.lower()
         if same and known is not None and wanted.installation in (None, known.installation):
             return replace(wanted, installation=known.installation)
         number = wanted.installation or await self._places.installation_of(wanted.repository)

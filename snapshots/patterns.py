@@ -9,7 +9,9 @@ What it promises: the time grows with the lengths of pattern and path, multiplie
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from collab.errors import Invalid
@@ -31,19 +33,40 @@ def check(pattern: str, *, field: str) -> str:
     return pattern
 
 
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """Taken apart. `names`: of the folders and the file, the outermost first; `anywhere`: it is a name in any folder."""
+
+    names: tuple[str, ...]
+    anywhere: bool
+    folders: bool
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(pattern: str) -> _Pattern:
+    names = tuple(pattern.strip("/").split("/"))
+    if names[-1] == "**":
+        names = (*names, "*")  # what is in a folder, not the folder
+    return _Pattern(names, "/" not in pattern.rstrip("/") and len(names) == 1, pattern.endswith("/"))
+
+
 def matches(pattern: str, path: str) -> bool:
+    wanted = _parsed(pattern)
     names = path.split("/")
-    wanted = pattern.strip("/").split("/")
-    if "/" not in pattern.rstrip("/"):
-        wanted = ["**", *wanted]
-    if wanted[-1] == "**":
-        wanted = [*wanted, "*"]  # what is in a folder, not the folder
-    if pattern.endswith("/"):
-        names = names[:-1]
-    return any(_along(wanted, names[:depth], _name, "**") for depth in range(len(names), 0, -1))
+    if wanted.folders:
+        names.pop()
+    if wanted.anywhere:
+        return any(_name(wanted.names[0], name) for name in names)
+    if names and wanted.names[0] != "**" and not _name(wanted.names[0], names[0]):
+        return False
+    return any(_along(wanted.names, names[:depth], _name, "**") for depth in range(len(names), 0, -1))
 
 
 def _name(wanted: str, name: str) -> bool:
+    if "*" not in wanted and "?" not in wanted:
+        return wanted == name
+    if wanted[0] == "*" and "*" not in wanted[1:] and "?" not in wanted:
+        return name.endswith(wanted[1:])
     return _along(wanted, name, lambda one, other: one in ("?", other), "*")
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import replace
 
+import anyio.to_thread
+
 from collab import paths
 from collab.errors import Invalid
 from collab.ids import BlobSha, Path
@@ -43,6 +45,8 @@ class ScopedRemote:
         self.inner = inner
         self.scope = scope
         self._outside: tuple[CommitSha, Mapping[Path, TreeEntry]] | None = None
+        self._places: Mapping[Path, Path | None] = {}
+        """Of the last tree: where the project has each file."""
         self._branches = {inner.branch: self}
 
     def on(self, branch: str) -> ScopedRemote:
@@ -66,14 +70,7 @@ class ScopedRemote:
         return await self.inner.head()
 
     async def tree(self, commit: CommitSha) -> Mapping[Path, TreeEntry]:
-        inside: dict[Path, TreeEntry] = {}
-        outside: dict[Path, TreeEntry] = {}
-        for path, entry in (await self._all(commit)).items():
-            here = self.scope.here(path)
-            if here is None:
-                outside[path] = entry
-            else:
-                inside[here] = entry
+        inside, outside = await anyio.to_thread.run_sync(self._divided, await self._all(commit))
         if (file := self._in_place_of_the_folder(outside)) is not None:
             raise Invalid(
                 f"{paths.show(file)} is no folder of {self.described()['repository']} (any more): connect to another one",
@@ -81,6 +78,20 @@ class ScopedRemote:
             )
         self._outside = commit, outside
         return inside
+
+    def _divided(self, found: Mapping[Path, TreeEntry]) -> tuple[dict[Path, TreeEntry], dict[Path, TreeEntry]]:
+        """What belongs, by its path in the project, and the rest. Of what was there before it is known."""
+        inside: dict[Path, TreeEntry] = {}
+        outside: dict[Path, TreeEntry] = {}
+        places: dict[Path, Path | None] = {}
+        for path, entry in found.items():
+            here = places[path] = self._places[path] if path in self._places else self.scope.here(path)
+            if here is None:
+                outside[path] = entry
+            else:
+                inside[here] = entry
+        self._places = places
+        return inside, outside
 
     async def tree_below(self, commit: CommitSha, folder: str) -> Mapping[Path, TreeEntry]:
         found = await self.inner.tree_below(commit, self.scope.there(Path(folder)))

@@ -628,6 +628,9 @@ async def test_another_repository_on_the_disk_is_for_the_administrator(home: Hou
     await connect(home, to(path))
     push(path, {"b.md": "b\n"}, branch="draft", onto="main")
     await connect(home, to(path, "draft"), "theirs", ADMIN)
+    shutil.copytree(path, tmp_path / "THEIRS.git")
+    with pytest.raises(Forbidden, match="only the administrator"):
+        await connect(home, to(tmp_path / "THEIRS.git"), "theirs", ADMIN)
     assert await text(home) == {"a.md": "a\n", "b.md": "b\n"}
 
 
