@@ -23,6 +23,7 @@ from benchmarks import (
     footprint,
     github,
     imports,
+    isolation,
     joins,
     keystrokes,
     merging,
@@ -70,6 +71,7 @@ ROWS: dict[str, Row] = {
     "roundtrip": roundtrip.roundtrip,
     "backup": backups.backup,
     "restore": backups.restore,
+    "isolation": isolation.isolation,
 }
 HERE = pathlib.Path(__file__).parent
 TRACES = HERE.parent.parent / "shared" / "traces"

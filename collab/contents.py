@@ -111,7 +111,6 @@ class Contents:
         """The row with the SHA and size of its text at exactly `row.head`, whatever has been written since: rows that one
         transaction read are one cut. `Quarantined` when it cannot be read."""
         if settled(row):
-            self.remember(row.id, row.sha, row.head)
             return row
         content = await self._text_at_head(row)
         return self._handed_out(file(row, content, row.head)).row
@@ -147,17 +146,17 @@ class Contents:
         return await self.open_position(row, await self._reached(row, at))
 
     async def open_position(self, row: Row, position: Position) -> File | Stored:
-        then = await self._then(row, position)
+        then = await then_of(self._store, row, position)
         if then.kind == "binary" and then.object is not None:
             size = row.size if then.object == row.object else await self._objects.size(object_key(then.object))
             if size > HELD:
                 stored = replace(then, sha=then.object, size=size)
                 self.remember(row.id, stored.sha, position)
                 return Stored(stored, object_key(then.object))
-        return self._handed_out(await self._at(then))
+        return self._handed_out(await _read(self._store, self._objects, then))
 
     async def at(self, row: Row, position: Position) -> File:
-        return await self._at(await self._then(row, position))
+        return await at(self._store, self._objects, row, position)
 
     async def _reached(self, row: Row, at: str) -> Position:
         position = await self.position(row.id, at)
@@ -167,30 +166,14 @@ class Contents:
             raise NotFound("the file did not exist then", field="at")
         return position
 
-    async def _then(self, row: Row, position: Position) -> Row:
-        """Its row at that position; SHA and size are not looked at."""
-        meta = await history.meta_at(self._store, row.id, position)
-        return replace(
-            row, path=meta.path, kind=meta.kind, mode=meta.mode, eol=meta.eol, bom=meta.bom, object=meta.object,
-            head=position, sha_position=position,
-        )  # fmt: skip
-
-    async def _at(self, then: Row) -> File:
-        if then.kind == "text":
-            return file(then, await history.text_at(self._store, then.id, then.head), then.head)
-        content = await self.object(then.kind, then.object)
-        return File(replace(then, sha=then.object or text.blob_sha(content), size=len(content)), content)
-
     async def position(self, document: DocumentId, at: str) -> Position:
         if is_position(at):
             return Position(int(at))
         return await self._store.position_at(document, moment(at))
 
     async def object(self, kind: str, sha: BlobSha | None) -> bytes:
-        """The bytes of what is not text. A submodule has none: its SHA is a commit."""
-        if kind == "submodule" or sha is None:
-            return b""
-        return (await self._objects.get(object_key(sha))).content
+        """The bytes of what is not text."""
+        return await _object(self._objects, kind, sha)
 
     async def base_position(self, row: Row, sha: BlobSha) -> Position | None:
         """The position that this SHA names, if that is still known."""
@@ -222,6 +205,34 @@ class Contents:
     def _handed_out(self, found: File) -> File:
         self.remember(found.row.id, found.row.sha, found.row.head)
         return found
+
+
+async def at(store: Store, objects: ObjectStore, row: Row, position: Position) -> File:
+    """The file as the log has it at a position. Needs no rooms: a process beside the server can ask as well."""
+    return await _read(store, objects, await then_of(store, row, position))
+
+
+async def then_of(store: Store, row: Row, position: Position) -> Row:
+    """Its row at that position; SHA and size are not looked at."""
+    meta = await history.meta_at(store, row.id, position)
+    return replace(
+        row, path=meta.path, kind=meta.kind, mode=meta.mode, eol=meta.eol, bom=meta.bom, object=meta.object,
+        head=position, sha_position=position,
+    )  # fmt: skip
+
+
+async def _read(store: Store, objects: ObjectStore, then: Row) -> File:
+    if then.kind == "text":
+        return file(then, await history.text_at(store, then.id, then.head), then.head)
+    content = await _object(objects, then.kind, then.object)
+    return File(replace(then, sha=then.object or text.blob_sha(content), size=len(content)), content)
+
+
+async def _object(objects: ObjectStore, kind: str, sha: BlobSha | None) -> bytes:
+    """A submodule has no bytes: its SHA is a commit."""
+    if kind == "submodule" or sha is None:
+        return b""
+    return (await objects.get(object_key(sha))).content
 
 
 def settled(row: Row) -> bool:

@@ -1,14 +1,27 @@
-"""Work on many things side by side, as many at once as somebody allows."""
+"""Work on many things: side by side, as many at once as somebody allows, or in a thread."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import TypeVar
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 import anyio
+from anyio import to_thread
 
 T = TypeVar("T")
+Rest = ParamSpec("Rest")
+
+MANY: Final = 1_000
+"""Things from which on it would be felt if nobody else had a turn while they are looked at."""
+
+
+async def aside(count: int, work: Callable[Rest, T], *rest: Rest.args, **named: Rest.kwargs) -> T:
+    """Computes something of so many things: in a thread when they are many, so that others have their turns in between."""
+    if count < MANY:
+        return work(*rest, **named)
+    return await to_thread.run_sync(partial(work, *rest, **named))
 
 
 async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_once: int) -> None:

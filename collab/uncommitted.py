@@ -13,6 +13,7 @@ from typing import Final
 from collab import actors, bases
 from collab.bases import Base, Changed, ChangeKind
 from collab.contents import Contents
+from collab.crowd import aside
 from collab.errors import NotFound, Quarantined
 from collab.ids import ActorId, DocumentId, Millis, Path, Position, ProjectId
 from collab.store.base import Row, Store
@@ -44,9 +45,9 @@ class Uncommitted:
         """What differs from the branch, with exact rows: one cut, of the moment at which the tree was read. What cannot be
         read is held back: it stays as it was committed. What it costs here follows what differs."""
         found, records = await self._store.unlike(project, bases.COLLECTION)
-        held = bases.decoded(records)
+        held = await aside(len(records), bases.decoded, records)
         rows = [await self._cut(row, held.get(row.path)) for row in found]
-        return bases.changes([row for row in rows if row is not None], held)
+        return await aside(len(rows), bases.changes, [row for row in rows if row is not None], held)
 
     async def _cut(self, row: Row, base: Base | None) -> Row | None:
         if row.quarantined is None:

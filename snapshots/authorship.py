@@ -8,12 +8,12 @@ from typing import Final
 
 from collab import actors
 from collab.ids import ActorId, Position
-from collab.store.base import Store
+from collab.store.base import Span, Store
 from snapshots.remotes.base import Author
 from snapshots.snapshot import Change, Credit, credit
 
-LOG_AT_ONCE: Final = 5_000
-"""Entries of a log that are held at once while they are counted."""
+AT_ONCE: Final = 200
+"""Files whose entries are counted at once: others get their turn in between."""
 
 QUIRE: Final = Author("Quire", "quire@localhost")
 
@@ -35,18 +35,15 @@ class Authorship:
     async def authors(self, files: Sequence[Change]) -> list[Credit]:
         """Everybody who made entries between what the branch holds and the cut."""
         shares: Counter[ActorId] = Counter()
-        for each in files:
-            after = each.before[3] if each.before is not None and each.before[0] == each.document else Position(0)
-            upto = each.position
-            if each.sha is None:
-                row = await self._store.document(each.document)
-                upto = row.head if row is not None else upto
-            while after < upto:
-                stop = Position(min(upto, after + LOG_AT_ONCE))
-                for logged in await self._store.entries(each.document, after, stop):
-                    shares[logged.entry.actor] += 1
-                    if logged.entry.on_behalf_of is not None:
-                        shares[logged.entry.on_behalf_of] += 1
-                after = stop
+        for start in range(0, len(files), AT_ONCE):
+            shares.update(await self._store.shares([await self._span(each) for each in files[start : start + AT_ONCE]]))
         who = await actors.actors(self._store, shares)
         return credit({who[actor]: share for actor, share in shares.items()})
+
+    async def _span(self, each: Change) -> Span:
+        after = each.before[3] if each.before is not None and each.before[0] == each.document else Position(0)
+        upto = each.position
+        if each.sha is None:
+            row = await self._store.document(each.document)
+            upto = row.head if row is not None else upto
+        return each.document, after, upto

@@ -1,8 +1,8 @@
 """A process of its own for heavy work, so that it never holds up anybody who types.
 
 It is spawned, never forked: it inherits no socket and no lock, and yields to the server when both want a processor. Its
-stdin carries one request and then stays open: when the parent dies, however it dies, stdin ends and so does the process. Its
-stdout is the answer; the pipe's own bound makes it wait for a slow reader.
+stdin carries one request, or one after the other, and then stays open: when the parent dies, however it dies, stdin ends and
+so does the process. Its stdout is the answer; the pipe's own bound makes it wait for a slow reader.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import signal
 import struct
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import IO, Final, NoReturn
 
 import anyio
@@ -55,15 +56,20 @@ class Child(ByteReceiveStream):
         await self._output.aclose()
 
 
-@contextlib.asynccontextmanager
-async def running(module: str, request: bytes) -> AsyncIterator[Child]:
-    """`module.main()` with `request`, in a process that is gone afterwards."""
-    async with await anyio.open_process(
+async def spawn(module: str) -> Process:
+    """`module.main()`, in a process that is the caller's to end."""
+    return await anyio.open_process(
         [sys.executable, "-c", _START, str(_PACKAGES), module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=None,
-    ) as process:
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(module: str, request: bytes) -> AsyncIterator[Child]:
+    """`module.main()` with `request`, in a process that is gone afterwards."""
+    async with await spawn(module) as process:
         assert process.stdin is not None
         try:
             await process.stdin.send(frame(request))
@@ -84,18 +90,40 @@ def frame(content: bytes) -> bytes:
 
 def begin() -> tuple[bytes, IO[bytes]]:
     """The request, and where the answer goes. Whatever else prints goes to stderr."""
-    requests, answer = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", BUFFER)
-    os.dup2(2, 1)
-    os.nice(NICE)
-    (length,) = LENGTH.unpack(_exactly(requests, LENGTH.size))
-    request = _exactly(requests, length)
+    requests, answer = _opened()
+    request = _request(requests)
     threading.Thread(target=_end_with_parent, args=(requests,), daemon=True).start()
     return request, answer
+
+
+def begin_many() -> tuple[Iterator[bytes], IO[bytes]]:
+    """The requests, one after the other; when there are no more, the process ends. Ctrl-C is the parent's business: it may
+    still want something at its own end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests, answer = _opened()
+
+    def each() -> Iterator[bytes]:
+        while True:
+            yield _request(requests)
+
+    return each(), answer
 
 
 def end(status: int = 0) -> NoReturn:
     """At once: the thread on stdin would wait for the parent."""
     os._exit(status)
+
+
+def _opened() -> tuple[IO[bytes], IO[bytes]]:
+    requests, answer = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", BUFFER)
+    os.dup2(2, 1)
+    os.nice(NICE)
+    return requests, answer
+
+
+def _request(requests: IO[bytes]) -> bytes:
+    (length,) = LENGTH.unpack(_exactly(requests, LENGTH.size))
+    return _exactly(requests, length)
 
 
 def _end_with_parent(requests: IO[bytes]) -> None:

@@ -28,6 +28,7 @@ import msgspec
 
 from collab import actors, bases, paths
 from collab.bus.base import Bus
+from collab.crowd import aside
 from collab.errors import Conflict, Invalid, NotFound, QuireError, Unavailable
 from collab.ids import ActorId, BlobSha, Millis, Path
 from collab.store.base import Change as StoreChange
@@ -44,6 +45,7 @@ from snapshots.remotes.base import (
     GitRemote,
     Hosted,
     NewCommit,
+    Placed,
     Remotes,
     TreeEntry,
 )
@@ -245,7 +247,7 @@ class Committer:
         snapshot: Snapshot | None = None
         attempt = 0
         while True:
-            out = _outgoing(stand, way, wish, self._clock())
+            out = await aside(len(stand.changed), _outgoing, stand, way, wish, self._clock())
             if not out.files:
                 return await self._asked(stand, remote, way, wish, await self._empty(stand, head, snapshot))
             snapshot = await self._intent(stand, way, wish, out, snapshot)
@@ -469,7 +471,8 @@ class Committer:
             refused=_refusals(stand),
         )
         author = await self._authorship.author(wish.actor)
-        text = message(wish.given, out.files, snapshot.authors, trailer(stand.project.id, snapshot), author=author)
+        line = trailer(stand.project.id, snapshot)
+        text = await aside(len(out.files), message, wish.given, out.files, snapshot.authors, line, author=author)
         snapshot = msgspec.structs.replace(snapshot, message=text)
         changes: list[StoreChange] = [journal.put(stand.project.id, snapshot, expect=before)]
         if before is None:
@@ -478,8 +481,9 @@ class Committer:
             changes.append(journal.put_branch(stand.project.id, begun, expect=known))
         if way.offer is not None:
             changes.append(offers.put(stand.project.id, way.offer))
-        gone = refused.over(stand.refused, [change(each) for each in stand.changed])
-        changes.extend(refused.drop(stand.project.id, each) for each in gone)
+        if stand.refused:
+            gone = refused.over(stand.refused, [change(each) for each in stand.changed])
+            changes.extend(refused.drop(stand.project.id, each) for each in gone)
         await self._store.commit(changes=changes)
         return snapshot
 
@@ -494,16 +498,18 @@ class Committer:
             if stood != way.offer.commit:
                 raise BranchMoved(way.offer.branch, CommitSha(way.offer.commit), stood)
             self._step("branch begun")
+        count = len(snapshot.files)
         new = NewCommit(
             parent=CommitSha(snapshot.parent) if snapshot.parent is not None else None,
-            writes=writes(snapshot.files),
-            deletes=deletes(snapshot.files),
+            writes=await aside(count, writes, snapshot.files),
+            deletes=await aside(count, deletes, snapshot.files),
             message=snapshot.message,
             author=await self._authorship.author(wish.actor),
             at=snapshot.at // 1000,
             merges=CommitSha(snapshot.merges) if snapshot.merges is not None else None,
         )
-        return (await way.remote.commit(new, blob)).commit
+        where = {sha: (each.document, each.position) for sha, each in places.items()}
+        return (await way.remote.commit(new, Placed(where, blob))).commit
 
     async def _finish(self, project: Project, snapshot: Snapshot, commit: CommitSha, actor: ActorId) -> Snapshot:
         """The outcome, with what the branch holds now, by compare-and-swap, in one transaction."""
@@ -518,7 +524,8 @@ class Committer:
             Emit(Event(project=project.id, kind="snapshot", actors=(actor,), data=told)),
             *(await self._moves(project, snapshot, commit)),
         ]
-        return await self._record(project, snapshot, settled(snapshot, "done", commit=commit), moves)
+        ended = await aside(len(snapshot.files), settled, snapshot, "done", commit=commit)
+        return await self._record(project, snapshot, ended, moves)
 
     async def _moves(self, project: Project, snapshot: Snapshot, commit: CommitSha) -> list[StoreChange]:
         if snapshot.branch is not None:
@@ -529,7 +536,7 @@ class Committer:
         branch = await journal.branch(self._store, project.id)
         assert branch is not None  # it was written with the intent
         moved = journal.put_branch(project.id, msgspec.structs.replace(branch, commit=commit), expect=branch)
-        return [moved, *(move for each in snapshot.files for move in _base_moves(project, each, commit))]
+        return [moved, *await aside(len(snapshot.files), _moves_of, project, snapshot.files, commit)]
 
     async def _record(
         self, project: Project, snapshot: Snapshot, ended: Snapshot, moves: Sequence[StoreChange]
@@ -627,6 +634,10 @@ def _title(wish: Wish, otherwise: str) -> str:
 
 def _refusals(stand: Standing) -> tuple[tuple[str, str], ...]:
     return tuple((each.path, each.reason) for each in stand.held_back())
+
+
+def _moves_of(project: Project, files: Sequence[Change], commit: CommitSha) -> list[StoreChange]:
+    return [move for each in files for move in _base_moves(project, each, commit)]
 
 
 def _base_moves(project: Project, each: Change, commit: CommitSha) -> list[StoreChange]:

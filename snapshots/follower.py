@@ -24,20 +24,17 @@ import msgspec
 import structlog
 
 from collab.bus.base import Bus
-from collab.crowd import each
 from collab.errors import QuireError
 from collab.ids import Millis, ProjectId
 from collab.store.base import Project, PutRecord, Store
 from snapshots import journal
+from snapshots.keeper import Keeping
 from snapshots.manifest import HOUR, Place
-from snapshots.materialiser import Made, Materialiser
-from snapshots.retention import Sweeper
+from snapshots.materialiser import Made
 from snapshots.rounds import Rounds
 from snapshots.schedule import Pace
 
 log = structlog.get_logger(__name__)
-
-DELETES_AT_ONCE: Final = 8
 
 NO_EDITS: Final[frozenset[str]] = frozenset()
 """A commit changes no file; but whoever looks then knows which snapshot holds it (7)."""
@@ -90,8 +87,7 @@ class Follower:
 
     def __init__(
         self,
-        materialiser: Materialiser,
-        sweeper: Sweeper,
+        keeper: Keeping,
         store: Store,
         bus: Bus,
         *,
@@ -101,8 +97,7 @@ class Follower:
         sweep_every: int = SWEEP_EVERY,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._materialiser = materialiser
-        self._sweeper = sweeper
+        self._keeper = keeper
         self._store = store
         self._where = where
         self._clock = clock
@@ -154,7 +149,7 @@ class Follower:
         if found is None:
             return Made("nothing", 0)
         branch = await journal.branch(self._store, project.id)
-        made = await self._materialiser.round(found)
+        made = await self._keeper.round(found)
         before = self._followed[project.id] or await self._recorded(project.id)
         followed = Followed(
             self._where,
@@ -186,9 +181,9 @@ class Follower:
             # Recorded first: when it fails, it is not tried again at once.
             swept = msgspec.structs.replace(followed, swept_at=now)
             await self._record(project.id, followed, swept)
-            plan = await self._sweeper.plan(project)
+            plan = await self._keeper.plan(project)
             await self._unname(project.id, plan.gone)
-            found = await self._sweeper.sweep(project, plan)
+            found = await self._keeper.sweep(project, plan)
             if found.manifests or found.blobs:
                 log.info("old snapshots swept", project=project.name, manifests=found.manifests, blobs=found.blobs)
             followed = msgspec.structs.replace(swept, swept=plan.ended)
@@ -274,11 +269,7 @@ class Follower:
 
     async def _delete(self, project: ProjectId) -> None:
         async with self._rounds.alone(project):
-            self._materialiser.forget(project)
-            place, objects = Place(project), self._materialiser.objects
-            await objects.delete(place.head)
-            keys = [key async for key in objects.list(place.root)]
-            await each(keys, objects.delete, at_once=DELETES_AT_ONCE)
+            await self._keeper.erase(project)
         self._rounds.forget(project)
         self._followed.pop(project, None)
         await self._store.commit(changes=[_record(NOBODY, GONE + project, None)])

@@ -176,6 +176,13 @@ class Materialiser:
     def forget(self, project: ProjectId) -> None:
         self._take_out(project)
 
+    async def erase(self, project: ProjectId) -> None:
+        """Everything of it. HEAD goes first: what is left of a sweep that broke off is nobody's snapshot."""
+        self.forget(project)
+        place = Place(project)
+        await self.objects.delete(place.head)
+        await each([key async for key in self.objects.list(place.root)], self.objects.delete, at_once=AT_ONCE)
+
     async def _attempt(self, project: Project) -> Made:
         place = Place(project.id)
         # Taken out, so that after a failure the object store is asked.

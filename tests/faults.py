@@ -22,6 +22,7 @@ from collab.store.base import (
     LogSize,
     Project,
     Row,
+    Span,
     Store,
     Touched,
 )
@@ -112,6 +113,9 @@ class FaultyStore:
         self, document: DocumentId, after: Position, upto: Position, over: Callable[[Iterator[Line]], T]
     ) -> T:
         return await self.store.gather(document, after, upto, over)
+
+    async def shares(self, spans: Sequence[Span]) -> Mapping[ActorId, int]:
+        return await self.store.shares(spans)
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         return await self.store.position_at(document, at)

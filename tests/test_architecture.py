@@ -32,6 +32,7 @@ PUT_TOGETHER: Final = (
     "web/client.py",
     "snapshots/readers/",
     "web/git/worker.py",
+    "web/backroom.py",
     "web/shipping/worker.py",
 )
 """Where adapters may be imported, besides tests and each other; the readers run in a process of their own."""

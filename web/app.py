@@ -8,7 +8,8 @@ What cannot be opened closes what was opened before it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import pathlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from collab.bus.base import Bus
+from collab.crowd import aside
 from collab.objects.base import ObjectStore
 from collab.store.base import Store
 from web import errors, llms, places
@@ -43,10 +45,12 @@ from web.settings import Settings
 from web.sockets import nowhere, sync
 
 if TYPE_CHECKING:
+    from collab.ids import BlobSha, DocumentId, Path, Position
     from collab.store.pages import Pages as StorePages
-    from collab.workspace import Workspace
+    from snapshots.backroom import Backroom
     from snapshots.follower import Follower
-    from snapshots.remotes.local import LocalRemotes
+    from snapshots.remotes.base import Made, NewCommit, TreeEntry
+    from snapshots.remotes.local import LocalRemotes, Writer
     from snapshots.secrets import Sealer
     from snapshots.snapshotter import Snapshotter
     from web.shipping.assembly import Place
@@ -65,12 +69,14 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Opened in this order, closed in the other. `backup`: where the store is backed up to, continuously."""
+    """Opened in this order, closed in the other. `backup`: where the store is backed up to, continuously. `on_disk`: another
+    process can look at the store."""
 
     store: Store
     objects: ObjectStore
     bus: Bus
     backup: Backup | None = None
+    on_disk: bool = False
 
 
 UPLOADS: Final = 16
@@ -93,7 +99,8 @@ async def on_disk(settings: Settings, stack: contextlib.AsyncExitStack) -> Adapt
         stack.push_async_callback(backup.objects.aclose)
     bus = LocalBus()
     stack.push_async_callback(bus.aclose)
-    return Adapters(store, objects, bus, Backup(store.pages, backup) if backup is not None else None)
+    backed_up = Backup(store.pages, backup) if backup is not None else None
+    return Adapters(store, objects, bus, backed_up, on_disk=True)
 
 
 class Quire(Starlette):
@@ -177,9 +184,10 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     from snapshots.sources import Limits
 
     parts = await adapters(settings, stack)
+    room = await _backroom(settings, parts, stack)
     sealer = await anyio.to_thread.run_sync(open_sealer, settings)
     remotes = ConnectedRemotes(
-        LocalRemotes(settings.data / "git"),
+        LocalRemotes(settings.data / "git", writer=None if room is None else _writer(room)),
         parts.store,
         sealer,
         clock=now,
@@ -207,7 +215,7 @@ async def _open(settings: Settings, metrics: Metrics, adapters: Open, stack: con
     )
     loop = await stack.enter_async_context(anyio.create_task_group())
     loop.start_soon(snapshotter.run)
-    follower = _follower(settings, parts, workspace)
+    follower = _follower(settings, parts, room)
     if follower is not None:
         loop.start_soon(follower.run)
     last = partial(_last_snapshot, snapshotter, follower, settings.shutdown_timeout, backed_up=backup is not None)
@@ -307,19 +315,48 @@ async def _shipper(
     return BackedUp(shipper, checker)
 
 
-def _follower(settings: Settings, parts: Adapters, workspace: Workspace) -> Follower | None:
+async def _backroom(settings: Settings, parts: Adapters, stack: contextlib.AsyncExitStack) -> Backroom | None:
+    """Where the data lies on a disk, another process can look at it."""
+    from snapshots.backroom import Backroom
+
+    if not parts.on_disk:
+        return None
+    return await stack.enter_async_context(Backroom("web.backroom", settings))
+
+
+def _writer(room: Backroom) -> Writer:
+    async def write(path: pathlib.Path, new: NewCommit, where: Mapping[BlobSha, tuple[DocumentId, Position]]) -> Made:
+        # What is flat is pickled in a fraction of the time, in which nobody else has a turn.
+        flat = await aside(len(new.writes), _flat, new.writes)
+        made: Made = await room.ask("write_commit", path, replace(new, writes={}), flat, where)
+        return made
+
+    return write
+
+
+def _flat(writes: Mapping[Path, TreeEntry]) -> list[tuple[Path, BlobSha, int]]:
+    return [(path, entry.sha, entry.mode) for path, entry in writes.items()]
+
+
+def _follower(settings: Settings, parts: Adapters, room: Backroom | None) -> Follower | None:
     """Where objects have a place of their own, snapshots go there too."""
     from snapshots.follower import PACE, Follower
+    from snapshots.keeper import Keeper, KeeperBeside, Keeping
     from snapshots.materialiser import Materialiser
     from snapshots.retention import Sweeper
 
     if settings.objects is None:
         return None
-    materialiser = Materialiser(parts.store, parts.objects, clock=now)
-    sweeper = Sweeper(materialiser, parts.store, keep=int(settings.snapshot_keep * 1000), clock=now)
+    keeper: Keeping
+    if room is not None:
+        keeper = KeeperBeside(room)
+    else:
+        materialiser = Materialiser(parts.store, parts.objects, clock=now)
+        sweeper = Sweeper(materialiser, parts.store, keep=int(settings.snapshot_keep * 1000), clock=now)
+        keeper = Keeper(materialiser, sweeper)
     quiet, max_age = int(settings.snapshot_quiet * 1000), int(settings.snapshot_max_age * 1000)
     pace = replace(PACE, quiet=quiet, max_age=max_age)
-    return Follower(materialiser, sweeper, parts.store, parts.bus, where=str(settings.objects), clock=now, pace=pace)
+    return Follower(keeper, parts.store, parts.bus, where=str(settings.objects), clock=now, pace=pace)
 
 
 def open_sealer(settings: Settings) -> Sealer:

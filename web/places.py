@@ -52,6 +52,14 @@ def open_place(settings: Settings, place: pathlib.Path | S3Place) -> ObjectStore
     return _open_bucket(settings, place) if isinstance(place, S3Place) else FolderObjects(place)
 
 
+def open_beside(settings: Settings) -> ObjectStore:
+    """Where the files are that are not text, and snapshots, for a process that writes the latter beside the server. Blocks."""
+    own = settings.data / "objects"
+    where = own if settings.objects is None else settings.objects
+    objects = _open_bucket(settings, where) if isinstance(where, S3Place) else FolderObjects(where, beside=True)
+    return WithEarlier(objects, FolderObjects(own, read_only=True)) if own != where and own.is_dir() else objects
+
+
 def open_to_read(settings: Settings, place: pathlib.Path | S3Place) -> ObjectStore:
     """Beside somebody who writes there. `NotFound` when there is no such folder. Blocks."""
     if isinstance(place, S3Place):

@@ -4,7 +4,8 @@ The object `a/b/name` is the file `a/b/=xx/name` (collab.objects.keys). New cont
 (`=new/`), fsynced, and then linked or renamed to its place, and the place is fsynced too: a crash leaves the old object
 or the new, and at worst a file in `=new/` that the next start sweeps away.
 
-What breaks it: a second process (the data directory's lock keeps it out), file systems that do not tell `A` from `a`.
+What breaks it: two processes that swap one key (each server has a folder of its own, and leaves keys to its workers whole),
+file systems that do not tell `A` from `a`.
 """
 
 from __future__ import annotations
@@ -35,17 +36,23 @@ def nobody_asks(key: str) -> None:
 
 class FolderObjects:
     """See `collab.objects.base.ObjectStore`. Files and folders are readable by their owner alone. `on_put` is told, in any thread,
-    of every key that something was put at. `read_only`: beside a process that writes there."""
+    of every key that something was put at. `read_only`: beside a process that writes there; `beside`: beside one that writes
+    other keys."""
 
     def __init__(
-        self, root: pathlib.Path, *, on_put: Callable[[str], None] = nobody_asks, read_only: bool = False
+        self,
+        root: pathlib.Path,
+        *,
+        on_put: Callable[[str], None] = nobody_asks,
+        read_only: bool = False,
+        beside: bool = False,
     ) -> None:
         self._root = root
         self._new = root / _NEW
         self._on_put = on_put
         self._read_only = read_only
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
-        if read_only:
+        if read_only or beside:
             return
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._new.mkdir(mode=0o700, exist_ok=True)

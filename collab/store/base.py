@@ -292,6 +292,10 @@ class Loaded:
     bindings: Mapping[ClientId, ActorId]
 
 
+Span = tuple[DocumentId, Position, Position]
+"""Of one document, the entries after a position up to another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Touched:
     """One state. `events`: the number of the project's newest event. `rows`: every published document, deleted ones too, that
@@ -344,6 +348,9 @@ class Store(Protocol):
     ) -> T:
         """What `over` makes of the entries `after < position <= upto`, in their order, of which there may be very many: it
         may run in another thread, and must be done with them when it returns."""
+
+    async def shares(self, spans: Sequence[Span]) -> Mapping[ActorId, int]:
+        """How many of the entries in these spans each actor has written, or had written on their behalf."""
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         """The last position whose time is not later than `at`; 0 when there is none."""

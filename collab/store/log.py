@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -17,7 +18,7 @@ from typing import Any, Final, TypeVar
 from collab.errors import Quarantined
 from collab.ids import ActorId, DocumentId, Millis, Position
 from collab.store import rows, segments
-from collab.store.base import Checkpoint, Entry, Line, Loaded, Logged, LogSize
+from collab.store.base import Checkpoint, Entry, Line, Loaded, Logged, LogSize, Span
 from collab.store.refusals import beyond_head, no_document
 from collab.store.thinning import Mark, superfluous
 
@@ -31,6 +32,7 @@ _LOOSE: Final = (
 T = TypeVar("T")
 
 _ACTORS: Final = "SELECT actor FROM entries WHERE document = ? AND position > ? AND position <= ?"
+_SHARES: Final = "SELECT actor, on_behalf_of, count(*) FROM entries WHERE document = ? AND position > ? AND position <= ? GROUP BY 1, 2"
 _PACKED: Final = "SELECT data FROM segments WHERE document = ? AND last > ? AND first <= ?"
 _CHECKPOINT: Final = "SELECT position, coding, state FROM checkpoints WHERE document = ? AND position <= ? ORDER BY position DESC LIMIT 1"
 
@@ -89,6 +91,22 @@ def _lines(connection: sqlite3.Connection, n: int, after: int, upto: int) -> Ite
         f"{_LOOSE} ORDER BY position", (n, after, upto)
     ):
         yield position, at, kind, actor, behalf, turn, payload
+
+
+def shares(connection: sqlite3.Connection, spans: Iterable[Span]) -> dict[ActorId, int]:
+    counted: Counter[str] = Counter()
+    for document, after, upto in spans:
+        found = _find(connection, document)
+        if found is None:
+            continue
+        for (data,) in connection.execute(_PACKED, (found[0], after, upto)):
+            for position, _, _, actor, behalf, _, _ in segments.lines(data):
+                if after < position <= upto:
+                    counted.update((actor,) if behalf is None else (actor, behalf))
+        for actor, behalf, count in connection.execute(_SHARES, (found[0], after, upto)):
+            for each in (actor,) if behalf is None else (actor, behalf):
+                counted[each] += count
+    return {ActorId(actor): count for actor, count in counted.items()}
 
 
 def position_at(connection: sqlite3.Connection, document: DocumentId, at: Millis) -> Position:

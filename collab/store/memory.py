@@ -42,6 +42,7 @@ from collab.store.base import (
     Row,
     RowFields,
     SetDocument,
+    Span,
     Touched,
     leaves,
     leaving,
@@ -161,6 +162,15 @@ class MemoryStore:
             (position, at, entry.kind, entry.actor, entry.on_behalf_of, entry.turn, entry.payload)
             for position, at, entry in found
         )
+
+    async def shares(self, spans: Sequence[Span]) -> Mapping[ActorId, int]:
+        counted: dict[ActorId, int] = {}
+        for document, after, upto in spans:
+            for logged in await self.entries(document, after, upto):
+                for each in (logged.entry.actor, logged.entry.on_behalf_of):
+                    if each is not None:
+                        counted[each] = counted.get(each, 0) + 1
+        return counted
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         self._demand_read()

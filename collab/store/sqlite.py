@@ -35,6 +35,7 @@ from collab.store.base import (
     LogSize,
     Project,
     Row,
+    Span,
     Touched,
 )
 from collab.store.following import Signal, SqlitePages
@@ -125,6 +126,9 @@ class SqliteStore:
         self, document: DocumentId, after: Position, upto: Position, over: Callable[[Iterator[Line]], T]
     ) -> T:
         return await self._readers.read(partial(log.gather, document=document, after=after, upto=upto, over=over))
+
+    async def shares(self, spans: Sequence[Span]) -> Mapping[ActorId, int]:
+        return await self._readers.read(partial(log.shares, spans=spans))
 
     async def position_at(self, document: DocumentId, at: Millis) -> Position:
         return await self._readers.read(partial(log.position_at, document=document, at=at))

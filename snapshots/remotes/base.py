@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NewType, Protocol
 
 from collab.errors import Conflict
-from collab.ids import BlobSha, Path, ProjectId
+from collab.ids import BlobSha, DocumentId, Path, Position, ProjectId
 from collab.store.base import Project
 from snapshots.budget import Left
 
@@ -81,6 +81,17 @@ class PullRequest:
 
 class Blobs(Protocol):
     async def __call__(self, sha: BlobSha) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Blobs of which it is known where they come from: so somebody else can read them, too."""
+
+    places: Mapping[BlobSha, tuple[DocumentId, Position]]
+    read: Blobs
+
+    async def __call__(self, sha: BlobSha) -> bytes:
+        return await self.read(sha)
 
 
 class GitRemote(Protocol):

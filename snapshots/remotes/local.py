@@ -18,9 +18,9 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -36,12 +36,12 @@ from dulwich.walk import WalkEntry, Walker
 
 from collab import paths
 from collab.errors import Conflict, Invalid, NotFound, Unavailable
-from collab.ids import BlobSha, Path, ProjectId
+from collab.ids import BlobSha, DocumentId, Path, Position, ProjectId
 from collab.store.base import Project
 from snapshots import trees
 from snapshots.packs.refs import Refs, Update
 from snapshots.packs.repository import read_refs
-from snapshots.remotes.base import Author, Blobs, BranchMoved, CommitSha, Made, NewCommit, TreeEntry, TreeSha
+from snapshots.remotes.base import Author, Blobs, BranchMoved, CommitSha, Made, NewCommit, Placed, TreeEntry, TreeSha
 
 DEFAULT_BRANCH: Final = "main"
 
@@ -77,6 +77,13 @@ Moved = Callable[[pathlib.Path], None]
 """Called, in any thread, with the repository whose branch is about to move, has moved, or is seen to have been moved."""
 
 
+Writer = Callable[[pathlib.Path, NewCommit, Mapping[BlobSha, tuple[DocumentId, Position]]], Coroutine[Any, Any, Made]]
+"""Writes what `LocalRemote.write` does into the repository, elsewhere: a large commit is work that would be felt here."""
+
+BESIDE_FROM: Final = 50
+"""Files of a commit from which on somebody else writes it, where there is somebody."""
+
+
 def no_step(name: str) -> None:
     """Nothing happens between the steps."""
 
@@ -96,6 +103,7 @@ class LocalRemote:
         step: Step = no_step,
         lock: anyio.Lock | None = None,
         moved: Moved = nobody_asks,
+        writer: Writer | None = None,
     ) -> None:
         if not check_ref_format(Ref(b"refs/heads/" + branch.encode())):
             raise Invalid(f"{branch!r} is no name for a branch", field="branch")
@@ -104,10 +112,11 @@ class LocalRemote:
         self._step = step
         self._lock = lock or anyio.Lock()
         self._moved = moved
+        self._writer = writer
         self._seen: bytes | None = None
 
     def on(self, branch: str) -> LocalRemote:
-        return LocalRemote(self.path, branch, step=self._step, lock=self._lock, moved=self._moved)
+        return LocalRemote(self.path, branch, step=self._step, lock=self._lock, moved=self._moved, writer=self._writer)
 
     async def begin(self, at: CommitSha) -> CommitSha:
         return await self._run(lambda: self._begin(at))
@@ -144,11 +153,20 @@ class LocalRemote:
 
     async def commit(self, new: NewCommit, blob: Blobs) -> Made:
         async with self._lock:
-            await anyio.to_thread.run_sync(self._pack, PACK_LOOSE_ABOVE)
             await anyio.to_thread.run_sync(self._expect, new.parent)
-            missing = await anyio.to_thread.run_sync(self._missing, new)
-            await self._write_blobs(missing, blob)
-            return await anyio.to_thread.run_sync(self._commit, new)
+            if self._writer is not None and isinstance(blob, Placed) and len(new.writes) >= BESIDE_FROM:
+                made = await self._writer(self.path, new, blob.places)
+            else:
+                made = await self.write(new, blob)
+            await anyio.to_thread.run_sync(self._move, new.parent, made.commit)
+            return made
+
+    async def write(self, new: NewCommit, blob: Blobs) -> Made:
+        """Everything of a commit but that the branch moves to it. Under the lock."""
+        await anyio.to_thread.run_sync(self._pack, PACK_LOOSE_ABOVE)
+        missing = await anyio.to_thread.run_sync(self._missing, new)
+        await self._write_blobs(missing, blob)
+        return await anyio.to_thread.run_sync(self._write_trees, new)
 
     async def find(self, trailer: str, *, since: CommitSha | None) -> CommitSha | None:
         return await self._run(lambda: self._find(trailer.encode(), since))
@@ -277,7 +295,7 @@ class LocalRemote:
         with self._objects() as store:
             write(store, objects)
 
-    def _commit(self, new: NewCommit) -> Made:
+    def _write_trees(self, new: NewCommit) -> Made:
         with self._objects() as store:
             onto = new.merges or new.parent
             root = tree_sha_in(store, onto) if onto is not None else None
@@ -292,7 +310,6 @@ class LocalRemote:
             write(store, [*fresh, made])
             self._step("objects written")
             sync_directory(self.path / "objects")
-        self._move(new.parent, CommitSha(made.id.decode()))
         return Made(CommitSha(made.id.decode()), rebuilt.root)
 
     def _move(self, parent: CommitSha | None, commit: CommitSha) -> None:
@@ -399,9 +416,10 @@ class LocalRemotes:
     two moments say that nothing moved in between that was not under way at both.
     """
 
-    def __init__(self, root: pathlib.Path, *, step: Step = no_step) -> None:
+    def __init__(self, root: pathlib.Path, *, step: Step = no_step, writer: Writer | None = None) -> None:
         self.root = root
         self._step = step
+        self._writer = writer
         self._started = time.time()
         self.moves: dict[str, int] = {}
         self._open: dict[ProjectId, LocalRemote] = {}
@@ -422,7 +440,7 @@ class LocalRemotes:
                 return found
             await anyio.to_thread.run_sync(self._place, project, path)
             branch = await anyio.to_thread.run_sync(head_branch, path)
-            self._open[project.id] = LocalRemote(path, branch, step=self._step, moved=self._moved)
+            self._open[project.id] = LocalRemote(path, branch, step=self._step, moved=self._moved, writer=self._writer)
             return self._open[project.id]
 
     def incoming(self, job: str) -> pathlib.Path:

@@ -209,6 +209,7 @@ class StoreModel(RuleBasedStateMachine):
         self.ask("entries", document, after, position, kind=kind)
         self.ask("actors", document, after, position)
         self.ask("position_at", document, self.now - 10 + position)
+        self.ask("shares", [(document, after, position), (DOCUMENTS[0], Position(0), Position(5))])
 
     @rule(project=projects, path=paths, prefix=st.sampled_from(["", "a", "a/", "\udcff", "zz"]))
     def look_around(self, project: ProjectId, path: Path, prefix: str) -> None:

@@ -16,6 +16,7 @@ from collab.objects.memory import MemoryObjects
 from collab.store.base import Store
 from collab.store.memory import MemoryStore
 from snapshots.follower import Follower
+from snapshots.keeper import Keeper
 from snapshots.manifest import DAY, HOUR, MINUTE, Place
 from snapshots.materialiser import Materialiser, no_step
 from snapshots.retention import NOBODY_FOR, Sweeper, Swept
@@ -80,7 +81,13 @@ def put_together(
     materialiser = Materialiser(home.store, objects, clock=home.clock)
     sweeper = Sweeper(materialiser, home.store, keep=keep, clock=home.clock, step=step)
     follower = Follower(
-        materialiser, sweeper, home.store, home.bus, where=where, clock=home.clock, pace=QUICK, chance=lambda: 0.0
+        Keeper(materialiser, sweeper),
+        home.store,
+        home.bus,
+        where=where,
+        clock=home.clock,
+        pace=QUICK,
+        chance=lambda: 0.0,
     )
     return Scene(home, objects, materialiser, sweeper, follower)
 
