@@ -294,8 +294,11 @@ class Connecting:
     # -- switching ---------------------------------------------------------------------------------------------------
 
     async def _switch(self, project: Project, wanted: Wanted, take: Take | None, asker: Asker) -> Connection | None:
-        with suppress(QuireError):  # what it was connected to may be out of reach for good: that may be why
+        try:
             await self._recover(project)
+        except Exception:
+            # What it was connected to may be out of reach, or broken, for good: that may be why it is left.
+            log.exception("a commit could not be looked for before a switch", project=project.name)
         met = await self._meet(project, wanted, asker)
         if met.choice and take is None:
             raise _take_needed(met)

@@ -507,10 +507,11 @@ async def test_a_commit_that_a_crash_left_is_found_before_the_switch(tmp_path: p
         assert (newest.state, newest.commit) == ("done", git(path, "rev-parse", "main"))
 
 
-async def test_a_commit_that_nobody_can_find_any_more_is_given_up(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("lost", ["", "objects"])
+async def test_a_commit_that_nobody_can_find_any_more_is_given_up(tmp_path: pathlib.Path, lost: str) -> None:
     path = bare(tmp_path, {"a.md": "a\n"})
     async with died_before_recording(tmp_path, path) as home:
-        shutil.rmtree(path)
+        shutil.rmtree(path / lost)
         await home.connecting.disconnect(home.project, ADMIN)
         [newest, *_] = await home.snapshotter.snapshots(home.project)
         assert (newest.state, newest.detail) == ("failed", LEFT)
