@@ -56,7 +56,7 @@ from snapshots.puller import Pulled, Puller, Pushed
 from snapshots.refused import Refused
 from snapshots.remotes.base import Author, BranchMoved, CommitSha, GitRemote, Hosted, Remotes
 from snapshots.restoring import Restoring
-from snapshots.rounds import Rounds
+from snapshots.rounds import Rounds, told
 from snapshots.schedule import Pace
 from snapshots.settling import Settling
 from snapshots.snapshot import Snapshot
@@ -241,12 +241,16 @@ class Snapshotter:
         watched, seen = self._rounds[project.id], self._seen[project.id]
         try:
             remote = await self._remote(project)
-        except QuireError as error:
-            return await self._without_remote(project, error)
+        except (QuireError, OSError) as error:
+            return await self._without_remote(project, told(error))
         stand = await standing(self._workspace, remote, project)
         uncommitted = stand.uncommitted()
-        head = journal.known(stand.branch) if remote.hosted is not None else await remote.head()
-        failure = watched.failure
+        head, failure = journal.known(stand.branch), watched.failure
+        if remote.hosted is None:
+            try:
+                head = await remote.head()
+            except (QuireError, OSError) as error:
+                failure = failure or told(error)
         if stand.changed and not failure and not watched.lock.locked():
             failure = await self._failed_before(project, remote, head)
         held_back, waiting = stand.held_back(), stand.waiting()
@@ -289,7 +293,7 @@ class Snapshotter:
         belong there (None). Nothing, when the remote cannot even be named."""
         try:
             remote = await self._remote(project)
-        except QuireError:
+        except (QuireError, OSError):
             return {}
         stand = await standing(self._workspace, remote, project)
         found: dict[Path, Refused | Offer | None] = dict.fromkeys(stand.outside)
@@ -301,7 +305,7 @@ class Snapshotter:
                 found[each.path] = offer
         return found
 
-    async def _without_remote(self, project: Project, error: QuireError) -> Status:
+    async def _without_remote(self, project: Project, why: str) -> Status:
         """The remote cannot even be named: its credential is gone, or what it was connected to."""
         watched, seen = self._rounds[project.id], self._seen[project.id]
         changed = await self._workspace.changed(project)
@@ -312,7 +316,7 @@ class Snapshotter:
             uncommitted=len(changed),
             conflicts=len(waiting),
             state=telling.state(running=None, failed=True, conflicts=len(waiting), refused=0),
-            detail=telling.detail(failure=watched.failure or error.message, conflicts=[each.path for each in waiting]),
+            detail=telling.detail(failure=watched.failure or why, conflicts=[each.path for each in waiting]),
             next_commit_at=self._rounds.due_at(project.id) if changed else None,
             watch=self.polling.watch(project.id),
         )

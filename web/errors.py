@@ -23,6 +23,7 @@ from starlette.responses import Response
 from collab import errors
 from collab.edits import EditInvalid
 from collab.errors import QuireError
+from snapshots.rounds import told
 
 log = structlog.get_logger(__name__)
 
@@ -113,6 +114,12 @@ async def on_disconnect(request: Request, error: Exception) -> Response:
     return Response(status_code=499)
 
 
+async def on_forbidden_file(request: Request, error: Exception) -> Response:
+    """The server may not do to its own disk what it has to."""
+    log.error("request failed", exc_info=error)
+    return answer(503, ErrorBody("unavailable", told(error)), {"retry-after": RETRY_AFTER})
+
+
 async def on_bug(request: Request, error: Exception) -> Response:
     """The traceback goes to the log, its request's id to the caller."""
     number = request.scope.get("quire.request_id", "")
@@ -123,5 +130,6 @@ HANDLERS: Final[dict[Any, Any]] = {
     QuireError: on_quire_error,
     HTTPException: on_http_exception,
     ClientDisconnect: on_disconnect,
+    PermissionError: on_forbidden_file,
     Exception: on_bug,
 }

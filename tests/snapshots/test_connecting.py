@@ -615,6 +615,26 @@ async def test_a_folder_that_is_a_file_there_is_refused_and_said_when_it_becomes
 # -- who may, and what cannot be
 
 
+async def test_the_status_is_told_of_a_repository_that_cannot_be_looked_at(home: House, tmp_path: pathlib.Path) -> None:
+    path = bare(tmp_path, {"a.md": "a\n"})
+    await connect(home, to(path))
+    path.rename(tmp_path / "away")
+    found = await home.snapshotter.status(home.project)
+    assert (found.state, "is not there (any more)" in found.detail) == ("failed", True)
+    loop = path.parent / path.name
+    loop.symlink_to(loop)  # stands for what the disk refuses, also to root
+    assert (await home.snapshotter.status(home.project)).state == "failed"
+    loop.unlink()
+    (tmp_path / "away").rename(path)
+    branch = path / "refs" / "heads" / "main"
+    was = branch.read_text()
+    branch.write_text("garbage\n")
+    found = await home.snapshotter.status(home.project)
+    assert (found.state, "is damaged" in found.detail) == ("failed", True)
+    branch.write_text(was)
+    assert (await home.snapshotter.status(home.project)).state == "idle"
+
+
 async def test_an_installation_does_not_come_in_behind_a_token(home: House) -> None:
     wanted = Wanted(kind="github", repository="bob/notes", token="bobs", installation=7)
     with pytest.raises(Invalid, match="not both"):

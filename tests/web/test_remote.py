@@ -58,6 +58,22 @@ async def test_both_sides_have_files_and_somebody_has_to_choose(
     assert (conflict["path"], conflict["kind"]) == ("a.md", "add/add")
 
 
+async def test_the_status_is_answered_when_the_repository_cannot_be_looked_at(
+    quire: Quire, root: httpx.AsyncClient, notes: str, tmp_path: pathlib.Path
+) -> None:
+    path = bare(tmp_path, {"a.md": "a\n"})
+    (await root.put(f"{notes}/remote", json={"kind": "git", "repository": str(path)})).raise_for_status()
+    path.rename(tmp_path / "away")
+    gone = (await root.get(f"{notes}/status")).raise_for_status().json()
+    assert (gone["state"], "is not there (any more)" in gone["detail"]) == ("failed", True)
+    path.symlink_to(path)  # the disk refuses it, also to root
+    refused = (await root.get(f"{notes}/status")).raise_for_status().json()
+    assert (refused["state"], refused["head"]) == ("failed", git(tmp_path / "away", "rev-parse", "main"))
+    path.unlink()
+    (tmp_path / "away").rename(path)
+    assert (await root.get(f"{notes}/status")).raise_for_status().json()["state"] == "idle"
+
+
 async def test_what_was_connected_is_shown_and_ended(
     quire: Quire, root: httpx.AsyncClient, notes: str, tmp_path: pathlib.Path
 ) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from collab import bases, paths
-from collab.errors import NotFound
+from collab.errors import NotFound, QuireError
 from collab.ids import Path
 from snapshots.polling import Watch
 from snapshots.snapshot import Snapshot
@@ -255,7 +255,10 @@ async def get_status(call: Call[None, NoQuery]) -> StatusInfo:
 
 
 async def _git(call: Call[None, NoQuery]) -> str | None:
-    if await call.services.serving.own(call.project) is None:
+    try:
+        if await call.services.serving.own(call.project) is None:
+            return None
+    except (QuireError, OSError):  # what it is connected to cannot even be named; the status says why
         return None
     return f"{call.services.identity.base_url(call.request)}/git/{call.project.name}.git"
 

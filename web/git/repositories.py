@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from collab.errors import Forbidden, Invalid, ProtocolError, QuireError, Unavailable
+from snapshots.rounds import told
 from snapshots.serving import Served, place
 from web.git import advertisement, packing, receiving
 from web.git.advertisement import RECEIVE, UPLOAD, Service, content_type
@@ -44,6 +45,9 @@ def _answering(service: Service) -> Callable[[Serve], Serve]:
                 return await serve(request)
             except QuireError as error:
                 return refusal(error, service)
+            except PermissionError as error:
+                log.error("a git client could not be served", exc_info=error)
+                return refusal(Unavailable(told(error)), service)
 
         return served
 
