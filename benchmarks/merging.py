@@ -38,7 +38,7 @@ BRANCHES = (
 )
 """On PyPI: where two branches parted, the last of the one that was maintained, one of the other."""
 
-PARTS = 5
+PARTS = 15
 """How often each history is taken in part, at random."""
 
 

@@ -16,6 +16,7 @@ pytest_plugins = ["tests.buckets"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=20, help="how often the durability test kills the server")
+    parser.addoption("--stories", type=int, help="how many new stories of edits, pushes and pulls are made up")
 
 
 @pytest.fixture(scope="session")

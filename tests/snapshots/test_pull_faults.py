@@ -194,6 +194,54 @@ async def test_any_edits_on_both_sides_end_merged_or_in_conflict(
             assert (await home.files())["a.md"].decode() == before
 
 
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    ours=st.lists(st.tuples(st.integers(0, 200), words), min_size=1, max_size=60), theirs=edits, pause=st.integers(0, 3)
+)
+async def test_whoever_types_whenever_the_pull_awaits_anything_loses_nothing(
+    tmp_path_factory: pytest.TempPathFactory, ours: list[tuple[int, str]], theirs: list[tuple[int, str]], pause: int
+) -> None:
+    """Whatever the pull waits for, somebody else has the loop: she types then, every time, or every few times."""
+    tmp_path = tmp_path_factory.mktemp("awaits")
+    async with house(tmp_path) as home:
+        for name in ("a.md", "moved.md", "gone.md"):
+            await home.write(name, f"{name}\n" + TEN)
+        await home.snapshotter.snapshot(home.project)
+        copy = clone(home, tmp_path)
+        lines = TEN.splitlines(keepends=True)
+        for place, word in theirs:
+            lines[place] = f"bob {word} {place}\n"
+        (copy / "gone.md").unlink()
+        (copy / "moved.md").rename(copy / "there.md")
+        push(copy, a_md="a.md\n" + "".join(lines), always_md="\n")
+        names = ("a.md", "moved.md", "gone.md")
+        async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+            people = [await stack.enter_async_context(peer(home, name, f"p{name}")) for name in names]
+            typed: list[tuple[str, str]] = []
+
+            async def typist() -> None:
+                for number, (place, word) in enumerate(ours):
+                    who = number % len(people)
+                    raw = str(people[who].content)
+                    # A character that there is once, and that nobody can type into.
+                    typed.append((names[who], chr(0xE000 + number)))
+                    people[who].type(typed[-1][1] + word, at=len(raw[: place % (len(raw) + 1)].encode()))
+                    for _ in range(pause + 1):
+                        await anyio.lowlevel.checkpoint()
+
+            tasks.start_soon(typist)
+            await home.snapshotter.pull(home.project)
+            tasks.cancel_scope.cancel()
+        found = {name: content.decode() for name, content in (await home.files()).items()}
+        assert typed
+        assert {"a.md", "always.md"} <= set(found)
+        for name, mark in typed:
+            where = "there.md" if name == "moved.md" and "there.md" in found else name
+            # A file that was gone before she typed is a tombstone; whoever typed before that kept it.
+            assert where in found or where == "gone.md"
+            assert where not in found or found[where].count(mark) == 1, (where, found)
+
+
 async def test_cursors_selections_and_undo_survive(tmp_path: pathlib.Path) -> None:
     async with house(tmp_path) as home:
         await home.write("a.md", TEN)

@@ -17,9 +17,10 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from collab import bases, conflicts
 from collab.errors import Conflict, Invalid, PathInvalid, PathTaken, Unavailable
@@ -42,6 +43,9 @@ LFS: Final = b"version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsiz
 
 PLACES: Final = ("a.md", "b.md", "c.txt", "docs/a.md", "docs/b.md", "docs/deep/x.md", "docs", "A.md", "Docs/c.md",
                  "caf\xe9.md", "cafe\u0301.md", "bytes-\udcff.md")  # fmt: skip
+
+STORIES: Final = 15
+STEPS: Final = 15
 
 COLLECTIONS: Final = ("bases", "branches", "conflicts", "conflicts-ended")
 
@@ -436,7 +440,16 @@ def shas(tree: Tree) -> dict[str, tuple[str, int]]:
     }
 
 
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(
-    max_examples=15, stateful_step_count=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+def test_random_edits_pushes_pulls_commits_and_kills_lose_nothing(request: pytest.FixtureRequest) -> None:
+    """The same stories every time; `--stories 500` tells so many new ones."""
+    stories: int | None = request.config.getoption("--stories")
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=stories or STORIES,
+            stateful_step_count=STEPS,
+            derandomize=stories is None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
