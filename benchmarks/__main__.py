@@ -32,6 +32,7 @@ from benchmarks import (
     requests,
     roundtrip,
     scenarios,
+    serving,
     snapshots,
 )
 from benchmarks.bench import PEERS, Bench
@@ -72,6 +73,7 @@ ROWS: dict[str, Row] = {
     "backup": backups.backup,
     "restore": backups.restore,
     "isolation": isolation.isolation,
+    "git": serving.serving,
 }
 HERE = pathlib.Path(__file__).parent
 TRACES = HERE.parent.parent / "shared" / "traces"

@@ -16,6 +16,7 @@ import pytest
 from dulwich import porcelain
 
 from tests.harness.server import ServerProcess
+from tests.harness.until import until
 from tests.interop.hosted import Hosted, run, token
 from tests.snapshots.git import commit_all, git, new_repository
 
@@ -257,3 +258,47 @@ def test_what_is_no_request_of_git_is_refused_in_words(hosted: Hosted) -> None:
     assert b"ERR the command 'nope' is not known here" in asked.content
     asked = httpx.post(url, content=b"0008wish0000", headers=kind)
     assert b"ERR" in asked.content
+
+
+def test_a_token_that_ends_in_the_middle_of_a_clone_ends_it(
+    hosted: Hosted, api: httpx.Client, tmp_path: pathlib.Path
+) -> None:
+    git(tmp_path, "clone", "--quiet", hosted.url(), "bob")
+    (tmp_path / "bob" / "big.bin").write_bytes(os.urandom(30_000_000))
+    sha = commit_all(tmp_path / "bob")
+    git(tmp_path / "bob", "push", "--quiet")
+    secret, number = token(api, hosted.name, "viewer")
+    asked = b"0032want " + sha.encode() + b"\n" + b"0000" + b"0009done\n"
+    kind = {"content-type": "application/x-git-upload-pack-request"}
+    url = f"{hosted.url(secret)}/git-upload-pack"
+    size = 0
+
+    def all_of_it() -> None:
+        nonlocal size
+        with httpx.stream("POST", url, content=asked, headers=kind, timeout=30) as answer:
+            for chunk in answer.iter_raw():
+                if not size:
+                    api.delete(f"/projects/{hosted.name}/tokens/{number}").raise_for_status()
+                size += len(chunk)
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        all_of_it()
+    assert 0 < size < 30_000_000
+
+
+def test_the_branch_of_an_import_is_the_one_that_is_cloned(
+    hosted: Hosted, api: httpx.Client, tmp_path: pathlib.Path
+) -> None:
+    other = new_repository(tmp_path / "other", branch="trunk")
+    (other / "a.md").write_text("a\n")
+    sha = commit_all(other)
+    started = api.post(f"/projects/{hosted.name}/import", json={"path": str(other)}).raise_for_status().json()
+    job = started["job"]["id"]
+    until(lambda: api.get(f"/projects/{hosted.name}/import/{job}").json()["job"]["state"] != "running", "the import")
+    git(tmp_path, "clone", "--quiet", hosted.url(), "copy")
+    assert git(tmp_path / "copy", "symbolic-ref", "HEAD") == "refs/heads/trunk"
+    assert git(tmp_path / "copy", "rev-parse", "HEAD") == sha
+    (tmp_path / "copy" / "a.md").write_text("b\n")
+    commit_all(tmp_path / "copy")
+    git(tmp_path / "copy", "push", "--quiet")
+    assert api.get(f"/projects/{hosted.name}/files/a.md").content == b"b\n"

@@ -23,6 +23,7 @@ const KINDS = [
   "discarded",
   "restored",
   "pulled",
+  "pushed",
   "conflict",
   "resolved",
   "policies",
