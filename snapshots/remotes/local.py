@@ -15,6 +15,7 @@ import contextlib
 import os
 import pathlib
 import re
+import secrets
 import shlex
 import shutil
 import time
@@ -114,9 +115,12 @@ class LocalRemote:
         self._moved = moved
         self._writer = writer
         self._seen: bytes | None = None
+        self.owner: ProjectId | None = None
 
     def on(self, branch: str) -> LocalRemote:
-        return LocalRemote(self.path, branch, step=self._step, lock=self._lock, moved=self._moved, writer=self._writer)
+        other = LocalRemote(self.path, branch, step=self._step, lock=self._lock, moved=self._moved, writer=self._writer)
+        other.owner = self.owner
+        return other
 
     async def begin(self, at: CommitSha) -> CommitSha:
         return await self._run(lambda: self._begin(at))
@@ -247,7 +251,7 @@ class LocalRemote:
 
     def _ensure(self) -> None:
         if not (self.path / "HEAD").exists():
-            init(self.path, self.branch)
+            init(self.path, self.branch, owner=self.owner)
 
     def _read_refs(self) -> Refs:
         self._ensure()
@@ -440,8 +444,10 @@ class LocalRemotes:
                 return found
             await anyio.to_thread.run_sync(self._place, project, path)
             branch = await anyio.to_thread.run_sync(head_branch, path)
-            self._open[project.id] = LocalRemote(path, branch, step=self._step, moved=self._moved, writer=self._writer)
-            return self._open[project.id]
+            made = LocalRemote(path, branch, step=self._step, moved=self._moved, writer=self._writer)
+            made.owner = project.id  # also when it has to be made anew
+            self._open[project.id] = made
+            return made
 
     def incoming(self, job: str) -> pathlib.Path:
         """Where the repository of an import is put together."""
@@ -474,7 +480,10 @@ class LocalRemotes:
     def _place(self, project: Project, path: pathlib.Path) -> None:
         self._moved(path)
         if path.exists() and (owner := owner_of(path)) != project.id:
-            path.rename(path.with_name(f"{project.name}.{owner or 'unknown'}.git"))
+            aside = path.with_name(f"{project.name}.{owner or 'unknown'}.git")
+            while aside.exists():
+                aside = aside.with_name(f"{project.name}.{owner or 'unknown'}-{secrets.token_hex(4)}.git")
+            path.rename(aside)
         if not path.exists() and (known := self._find(project.id)) is not None:
             known.rename(path)
             self._moved(known)

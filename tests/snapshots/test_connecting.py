@@ -15,6 +15,7 @@ from snapshots import connection as connections
 from snapshots.comparison import Comparison, compare
 from snapshots.connecting import LEFT, Asker, Connected, Take
 from snapshots.places import Wanted
+from snapshots.remotes.local import LocalRemotes
 from snapshots.remotes.refusals import RemoteForbidden, RemoteGone
 from snapshots.scope import Scope
 from tests.snapshots.git import commit_all, git, new_repository
@@ -418,6 +419,18 @@ async def test_a_lost_repository_of_its_own_is_begun_anew_with_everything_when_a
     assert held(home.repository) == {"a.md": "typed meanwhile", "b.md": "b"}
     assert git(home.repository, "rev-list", "--count", "main") == "1"
     assert await documents(home) == before
+    # It is the project's after a restart, too.
+    again = await LocalRemotes(home.repository.parent).of(home.project)
+    assert await again.head() == git(home.repository, "rev-parse", "main")
+
+
+async def test_what_is_not_the_projects_is_set_aside_as_often_as_it_has_to_be(home: House) -> None:
+    for number in range(2):
+        await home.remotes.local.of(home.project)
+        shutil.rmtree(home.repository)
+        new_repository(home.repository.parent / f"made{number}").rename(home.repository)
+        assert await (await LocalRemotes(home.repository.parent).of(home.project)).head() is None
+    assert len(list(home.repository.parent.glob("notes.unknown*.git"))) == 2
 
 
 async def test_a_lost_repository_elsewhere_is_begun_anew_when_the_project_is_connected_to_it_again(
