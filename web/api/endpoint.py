@@ -222,25 +222,20 @@ async def within(
     endpoint: Endpoint,
     services: Services,
     access: Access,
+    request: Request,
     params: Mapping[str, str],
     *,
     query: Mapping[str, Any] | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> Any:
-    """What an endpoint answers, asked from inside this process (by MCP): the same checks, the same errors. `params` are those
+    """What an endpoint answers, asked within another request (by MCP): the same checks, the same errors. `params` are those
     of its address; its query and body are validated as the declaration says."""
     name = params.get("project")
     if endpoint.role is not None:
         require(access, name, endpoint.role)
         _check_scope(endpoint, access, name, params.get("path"))
     project = None if name is None else await services.workspace.project(name)
-    scope: dict[str, Any] = {
-        "type": "http",
-        "method": endpoint.method,
-        "path_params": dict(params),
-        "headers": [],
-        "query_string": b"",
-    }
+    scope = {**request.scope, "method": endpoint.method, "path_params": dict(params), "query_string": b""}
     try:
         asked = msgspec.convert(dict(query or {}), endpoint.query)
         given = None if endpoint.body is None else msgspec.convert(dict(body or {}), endpoint.body)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, TextContent
+from starlette.requests import Request
 from starlette.responses import Response
 
 from collab.errors import Invalid, QuireError
@@ -48,6 +49,7 @@ class Asking:
         request = context.request_context.request
         assert request is not None  # there is no other transport
         self.access: Access = request.scope[ACCESS]
+        self._request: Request = request
 
     def project(self, named: str | None) -> str:
         found = named or self.access.project
@@ -65,7 +67,13 @@ class Asking:
     ) -> Any:
         """What the endpoint of this name answers, as JSON has it."""
         found = await within(
-            BY_NAME[endpoint], self.services, self.access, params, query=_given(query), body=_given(body)
+            BY_NAME[endpoint],
+            self.services,
+            self.access,
+            self._request,
+            params,
+            query=_given(query),
+            body=_given(body),
         )
         if isinstance(found, Response):
             return json.loads(bytes(found.body))
